@@ -1,0 +1,213 @@
+"""Every error lorgnette raises on purpose, in one tree.
+
+    LorgnetteError
+      x InvalidInput                what the caller gave cannot be used
+        - InvalidImage              not an image we read, or a broken one
+          · ImageTooLarge           refused before it was decoded
+        - InvalidVector             wrong length, not finite, or zero
+        - InvalidRequest            any other part of a request or an argument
+          · BodyTooLarge            the request is longer than the server reads
+      x SpaceMismatch               vectors of two spaces were about to be compared
+      x InvalidBundle               a bundle directory is incomplete or malformed
+        - BundleCorrupt             a file does not have the sha256 its manifest states
+        - GoldenMismatch            the model does not reproduce its golden vectors
+      x RefusedByServer             the server understood and said no
+        - Unauthorized              no key, or an unknown one
+        - Forbidden                 the key does not open this door
+        - NotFound
+        - Conflict                  something else is in the way; try again later
+        - TooManyRequests
+      x Unreachable                 no answer was had
+        - Unavailable               the server is loading, draining or overloaded
+        - ServerFault               the server failed; its log knows the request id
+        - TimedOut
+      x InvalidConfiguration        settings or command line that cannot work
+        - MissingExtra              an optional part is not installed
+      x GalleryBusy                 another process is writing to this gallery
+      x InvalidGallery              a data directory that cannot be read or trusted
+
+`code` is stable: it travels as the last part of a problem's `type` (RFC 9457), and a client in any
+language maps it back to the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class LorgnetteError(Exception):
+    """Base of the tree. `str(error)` says what was expected, what was found, and the way out."""
+
+    code = "error"
+
+
+class InvalidInput(LorgnetteError):
+    """What the caller gave cannot be used; trying again unchanged will not help."""
+
+    code = "invalid-input"
+
+
+class InvalidImage(InvalidInput):
+    """Not an image of a supported format, or one that ends too early."""
+
+    code = "invalid-image"
+
+
+class ImageTooLarge(InvalidImage):
+    """More pixels than the cap; refused from the header, before anything was decoded."""
+
+    code = "image-too-large"
+
+
+class InvalidVector(InvalidInput):
+    """Wrong length, NaN or infinite (also after the cast to float16), or without direction."""
+
+    code = "invalid-vector"
+
+
+class InvalidRequest(InvalidInput):
+    """Any other part of a request or an argument that cannot be used."""
+
+    code = "invalid-request"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request body is longer than the server reads."""
+
+    code = "body-too-large"
+
+
+class SpaceMismatch(LorgnetteError):
+    """Vectors of two different spaces were about to be compared.
+
+    expected: the space id(s) the other side speaks. found: the one that was offered.
+    students: names of the bundles, served under `/models`, whose vectors would fit.
+    """
+
+    code = "space-mismatch"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: tuple[str, ...] = (),
+        found: str = "",
+        students: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
+        self.students = students
+
+
+class InvalidBundle(LorgnetteError):
+    """A bundle directory that is incomplete or whose manifest does not validate."""
+
+    code = "invalid-bundle"
+
+
+class BundleCorrupt(InvalidBundle):
+    """A file's sha256 or size is not the one its manifest states."""
+
+    code = "bundle-corrupt"
+
+
+class GoldenMismatch(InvalidBundle):
+    """This machine's runtime does not reproduce the bundle's golden vectors."""
+
+    code = "golden-mismatch"
+
+
+class RefusedByServer(LorgnetteError):
+    """The server understood the request and declined it."""
+
+    code = "refused"
+
+
+class Unauthorized(RefusedByServer):
+    """No key was sent, or one the server does not know."""
+
+    code = "unauthorized"
+
+
+class Forbidden(RefusedByServer):
+    """The key is known but does not open this door."""
+
+    code = "forbidden"
+
+
+class NotFound(RefusedByServer):
+    """No such item, model, job or route."""
+
+    code = "not-found"
+
+
+class Conflict(RefusedByServer):
+    """Something else is in the way, such as a running reindex; not retried automatically."""
+
+    code = "conflict"
+
+
+class TooManyRequests(RefusedByServer):
+    """Rate limited. The client has already waited and retried as often as it was told to."""
+
+    code = "too-many-requests"
+
+
+class Unreachable(LorgnetteError):
+    """No answer was had from the server."""
+
+    code = "unreachable"
+
+
+class Unavailable(Unreachable):
+    """The server is up but not ready: loading, draining or overloaded."""
+
+    code = "unavailable"
+
+
+class ServerFault(Unreachable):
+    """The server failed while answering; its log holds the cause under the request id."""
+
+    code = "server-fault"
+
+
+class TimedOut(Unreachable):
+    """The time allowed for the call ran out."""
+
+    code = "timed-out"
+
+
+class InvalidConfiguration(LorgnetteError):
+    """Settings, an environment variable or a command line that cannot work."""
+
+    code = "invalid-configuration"
+
+
+class MissingExtra(InvalidConfiguration):
+    """An optional part of the application is not installed."""
+
+    code = "missing-extra"
+
+
+class GalleryBusy(LorgnetteError):
+    """Another process is writing to this gallery."""
+
+    code = "gallery-busy"
+
+
+class InvalidGallery(LorgnetteError):
+    """A data directory, catalogue or generation that cannot be read or trusted."""
+
+    code = "invalid-gallery"
+
+
+def _tree(root: type[LorgnetteError]) -> Iterator[type[LorgnetteError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _tree(child)
+
+
+def by_code(code: str) -> type[LorgnetteError]:
+    """Return the class whose `code` this is; `LorgnetteError` for a code newer than this SDK."""
+    return {error.code: error for error in _tree(LorgnetteError)}.get(code, LorgnetteError)

@@ -1,0 +1,85 @@
+"""Unit rows and how they travel: base64 of little-endian float16 or float32."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.errors import InvalidVector
+
+Vectors = NDArray[np.float32]
+"""`[N, D]` float32, rows of unit length."""
+
+WireDtype = Literal["f16", "f32"]
+_NUMPY_DTYPE: dict[WireDtype, np.dtype[np.floating]] = {
+    "f16": np.dtype("<f2"),
+    "f32": np.dtype("<f4"),
+}
+
+MIN_NORM = 1e-6
+"""A row shorter than this has no direction to search in."""
+
+
+def unit_rows(rows: NDArray[np.floating], *, dim: int) -> Vectors:
+    """Check `[N, D]` rows and return them as float32 of unit length.
+
+    Raises `InvalidVector` naming the first bad row when there are no rows, the width is not `dim`,
+    a value is not finite in float32, or a row is shorter than `MIN_NORM`.
+    """
+    if rows.ndim != 2 or rows.shape[1] != dim or rows.shape[0] == 0:
+        raise InvalidVector(
+            f"expected one or more vectors of {dim} numbers, found an array of shape "
+            f"{list(rows.shape)}: use a model of this space"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast_rows = np.ascontiguousarray(rows, dtype=np.float32)
+    finite = np.isfinite(cast_rows).all(axis=1)
+    if not finite.all():
+        raise InvalidVector(
+            f"vector {int(np.argmin(finite))} holds NaN or infinity (or a number too large for "
+            "its type): the encoder failed on this image; encode it again"
+        )
+    norms = np.linalg.norm(cast_rows.astype(np.float64), axis=1)
+    if (norms < MIN_NORM).any():
+        raise InvalidVector(
+            f"vector {int(np.argmin(norms))} has length {norms.min():.1e}, so it points nowhere: "
+            "the encoder failed on this image; encode it again"
+        )
+    unit: Vectors = (cast_rows / norms[:, None]).astype(np.float32)
+    return unit
+
+
+def to_base64(rows: Vectors, *, dtype: WireDtype) -> str:
+    """Base64 text of `[N, D]` rows, row-major little-endian; float16 costs 2 bytes a number.
+
+    Raises `InvalidVector` when a value does not survive the cast.
+    """
+    with np.errstate(over="ignore"):
+        packed = np.ascontiguousarray(rows, dtype=_NUMPY_DTYPE[dtype])
+    if not np.isfinite(packed).all():
+        raise InvalidVector(f"a value is NaN, infinite or too large for {dtype}")
+    return base64.b64encode(packed.tobytes()).decode("ascii")
+
+
+def from_base64(text: str, *, dtype: WireDtype, dim: int) -> NDArray[np.float32]:
+    """Inverse of `to_base64`: `[N, D]` float32, not yet checked for finiteness or length.
+
+    Raises `InvalidVector` when the text is not base64 or not a whole number of rows.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidVector(f"the vector data is not base64: {error}") from error
+    row_bytes = dim * _NUMPY_DTYPE[dtype].itemsize
+    if row_bytes == 0 or len(raw) == 0 or len(raw) % row_bytes:
+        raise InvalidVector(
+            f"expected a multiple of {row_bytes} bytes ({dim} × {dtype} a vector), "
+            f"found {len(raw)}: check the model's dimension and the dtype"
+        )
+    rows = np.frombuffer(raw, dtype=_NUMPY_DTYPE[dtype]).reshape(-1, dim)
+    widened: NDArray[np.float32] = rows.astype(np.float32)
+    return widened

@@ -1,0 +1,149 @@
+"""What travels between client and service, as JSON. One definition for both ends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from lorgnette.errors import InvalidVector
+from lorgnette.manifest import Space
+from lorgnette.vectors import Vectors, WireDtype, from_base64, to_base64
+
+PROBLEM_TYPE = "urn:lorgnette:problem:"
+"""A problem's `type` is this followed by the error's `code`."""
+
+DEFAULT_K = 10
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Answer(BaseModel):
+    """What a server says: unknown keys are ignored, so that an older client reads a newer one."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PackedVectors(_Wire):
+    """Rows as base64 of little-endian numbers, row-major; 1,368 characters for 512-d float16."""
+
+    dtype: WireDtype
+    data: str
+
+    @classmethod
+    def pack(cls, rows: Vectors, *, dtype: WireDtype = "f16") -> PackedVectors:
+        """Pack `[N, D]` rows. Raises `InvalidVector` when a value does not survive the cast."""
+        return cls(dtype=dtype, data=to_base64(rows, dtype=dtype))
+
+
+class SearchRequest(_Wire):
+    """`POST /search`. vectors: rows as lists of numbers, or packed; k: hits wanted per row."""
+
+    space: str
+    vectors: PackedVectors | list[list[float]]
+    k: Annotated[int, Field(ge=1)] = DEFAULT_K
+
+    def rows(self, *, dim: int) -> NDArray[np.float32]:
+        """The rows `[N, dim]`, not yet checked for finiteness. Raises `InvalidVector`."""
+        if isinstance(self.vectors, PackedVectors):
+            return from_base64(self.vectors.data, dtype=self.vectors.dtype, dim=dim)
+        widths = sorted({len(row) for row in self.vectors})
+        if widths != [dim]:
+            raise InvalidVector(f"expected vectors of {dim} numbers, found lengths {widths}")
+        with np.errstate(over="ignore"):
+            return np.asarray(self.vectors, dtype=np.float64).astype(np.float32)
+
+
+class Hit(_Answer):
+    """One item of the gallery. score: cosine in [-1, 1], higher is nearer."""
+
+    id: str
+    score: float
+    metadata: dict[str, JsonValue]
+
+
+class SearchResponse(_Answer):
+    """`results[i]` are the hits of row i, best first; all from one generation of one space."""
+
+    space: str
+    generation: int
+    results: list[list[Hit]]
+    took_ms: float
+
+
+class StudentInfo(_Answer):
+    """A query bundle the server hands out. manifest: its path on the server."""
+
+    name: str
+    version: str
+    space: str
+    manifest: str
+
+
+class SpaceInfo(_Answer):
+    """A live space: how many items answer in it, and the students whose vectors fit."""
+
+    space: Space
+    generation: int
+    count: int
+    students: list[StudentInfo]
+
+
+class SpacesResponse(_Answer):
+    """`GET /spaces`."""
+
+    spaces: list[SpaceInfo]
+
+
+class ModelsResponse(_Answer):
+    """`GET /models`."""
+
+    models: list[StudentInfo]
+
+
+class ReindexRequest(_Wire):
+    """`POST /admin/reindex`. factory: a FAISS factory string; None keeps the configured one."""
+
+    factory: str | None = None
+
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
+
+
+class Problem(_Answer):
+    """An error as problem+json (RFC 9457). `type` ends in the error's `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    expected: list[str] = []
+    found: str = ""
+    students: list[str] = []
+
+    @property
+    def code(self) -> str:
+        """The error's stable code."""
+        return self.type.removeprefix(PROBLEM_TYPE)
+
+
+class Job(_Answer):
+    """A long task of the service. done and total count photographs; eta_s is None when unknown."""
+
+    id: str
+    kind: str
+    state: JobState
+    stage: str
+    done: int
+    total: int
+    rate: float | None
+    eta_s: float | None
+    created_at: str
+    heartbeat_at: str
+    result: dict[str, JsonValue] | None
+    error: Problem | None

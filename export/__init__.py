@@ -1,0 +1,1 @@
+"""Export: trained networks become ONNX bundles for devices."""

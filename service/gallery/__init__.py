@@ -1,0 +1,1 @@
+"""The gallery as storage: SQLite is the truth, FAISS generations are projections of it."""

@@ -1,0 +1,1 @@
+"""Training: teachers, and students that learn to speak a teacher's space."""

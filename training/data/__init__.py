@@ -1,0 +1,1 @@
+"""Photographs on disk, crops of them, and cached teacher vectors."""

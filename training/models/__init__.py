@@ -1,0 +1,1 @@
+"""Networks: a timm backbone, pooling, and a linear projection to unit rows."""
