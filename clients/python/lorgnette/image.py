@@ -25,8 +25,7 @@ MAX_PIXELS = 64_000_000
 MIN_SIDE_PX = 1024
 """A scaled JPEG decode never makes the shorter side smaller than this (cosine >= 0.9999)."""
 
-# MPO is what many phones write for a plain photo; its further frames are thumbnails or depth.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 """File name endings (lower case) an indexer takes for photographs."""
 
@@ -90,6 +89,7 @@ def _refuse(image: Image.Image, *, name: str, max_pixels: int) -> None:
             f"{name} has {width} × {height} = {width * height:,} pixels, the cap is "
             f"{max_pixels:,}: make it smaller first"
         )
+    # MPO is what many phones write for a plain photo: its further frames are depth or previews.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise InvalidImage(f"{name} is animated, not a photograph: save one frame of it")
 
