@@ -1,0 +1,36 @@
+"""The name of a space: what its teacher computes, whatever file it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+from lorgnette.manifest import InputSpec, Space
+
+from training.models.embedder import Embedder
+
+_HEX_DIGITS = 12
+
+
+def teacher_sha256(teacher: Embedder, spec: InputSpec) -> str:
+    """sha256 over the weights, the whitening (its head) and the preprocessing, in a fixed order.
+
+    Every parameter and running statistic goes in by name, shape and little-endian float32 bytes,
+    so the file format, the memory layout and the device do not matter.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(teacher.state_dict().items()):
+        if not tensor.is_floating_point():  # counters of batch norm: no part of the function
+            continue
+        values = tensor.detach().to("cpu", torch.float32).contiguous().numpy().astype("<f4")
+        digest.update(json.dumps([name, list(values.shape)]).encode())
+        digest.update(values.tobytes(order="C"))
+    digest.update(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def space_of(teacher: Embedder, *, name: str, spec: InputSpec) -> Space:
+    """The space a teacher defines: id = name + "-" + the first 12 digits of its sha256."""
+    digest = teacher_sha256(teacher, spec)[:_HEX_DIGITS]
+    return Space(id=f"{name}-{digest}", dim=teacher.head.out_features)
