@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
-from typing import cast
 
 import safetensors.torch
 import timm
@@ -34,7 +33,7 @@ def build_backbone(name: str) -> tuple[nn.Module, int]:
         raise InvalidConfiguration(
             f"timm has no network {name!r}: expected a name such as {near}"
         ) from error
-    return cast(nn.Module, network), _channels(network, name=name)
+    return network, _channels(network, name=name)
 
 
 def _channels(network: nn.Module, *, name: str) -> int:
@@ -109,7 +108,7 @@ def _from_timm(name: str) -> tuple[Weights, str]:
             f"timm cannot fetch the weights of {name!r} ({error}): "
             "check the network, or give weights: file:<path>"
         ) from error
-    return cast(nn.Module, network).state_dict(), f"timm:{name}"
+    return network.state_dict(), f"timm:{name}"
 
 
 def _from_file(path: Path) -> Weights:

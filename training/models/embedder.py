@@ -1,4 +1,4 @@
-"""The network of both sides: backbone → GeM → linear → unit row."""
+"""The network of both sides: backbone → GeM → unit → linear → unit row."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ class Embedder(nn.Module):
         self.head = nn.Linear(channels, dim)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """x: float32 `[N, 3, S, S]` normalised.  Returns `[N, C]`: GeM, before the head."""
-        rows: Tensor = self.pool(self.backbone(x))
-        return rows
+        """x: float32 `[N, 3, S, S]` normalised.  Returns unit rows `[N, C]`: before the head."""
+        return F.normalize(self.pool(self.backbone(x)), dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: float32 `[N, 3, S, S]` normalised.  Returns unit rows `[N, D]`."""

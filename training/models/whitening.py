@@ -33,9 +33,9 @@ class Whitening:
 def learn_whitening(rows: NDArray[np.floating], *, dim: int, shrinkage: float) -> Whitening:
     """Learn PCA whitening to `dim` dimensions.  Jégou and Chum, ECCV 2012, section 3.
 
-    rows: `[N, C]`, N > dim.  shrinkage: in [0, 1]; each kept eigenvalue λ is replaced by
-    (1 - shrinkage) λ + shrinkage λ̄, λ̄ their mean, so that weak directions are amplified less;
-    0 is plain whitening (the learning rows then have covariance I), 1 is plain PCA.
+    rows: `[N, C]`, N > dim.  shrinkage: >= 0; each kept eigenvalue λ counts as λ + shrinkage λ̄,
+    λ̄ the mean of the kept ones, so that weak directions are amplified less; 0 is plain whitening
+    (the learning rows then have covariance I), a large one is PCA up to scale.
     Raises `InvalidConfiguration` when the rows do not span `dim` dimensions.
     """
     x = np.asarray(rows, dtype=np.float64)
@@ -52,8 +52,8 @@ def learn_whitening(rows: NDArray[np.floating], *, dim: int, shrinkage: float) -
             f"the {len(x)} learning rows span fewer than {dim} dimensions: "
             "give more varied photographs or a smaller dim"
         )
-    shrunk = (1 - shrinkage) * kept + shrinkage * kept.mean()
-    projection = eigenvectors[:, ::-1][:, :dim].T / np.sqrt(shrunk)[:, None]
+    shrunk = kept + shrinkage * kept.mean()
+    projection: NDArray[np.float64] = eigenvectors[:, ::-1][:, :dim].T / np.sqrt(shrunk)[:, None]
     return Whitening(mean=mean, projection=_with_fixed_signs(projection))
 
 
@@ -61,4 +61,5 @@ def _with_fixed_signs(projection: NDArray[np.float64]) -> NDArray[np.float64]:
     """Eigenvectors have no sign of their own: make each one's largest entry positive."""
     largest = np.abs(projection).argmax(axis=1)
     signs = np.sign(projection[np.arange(len(projection)), largest])
-    return projection * signs[:, None]
+    fixed: NDArray[np.float64] = projection * signs[:, None]
+    return fixed
