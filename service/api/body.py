@@ -1,0 +1,107 @@
+"""Reading request bodies: never more than allowed, never slower than a phone would send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import anyio
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lorgnette.errors import BodyTooLarge
+from service.api.problems import (
+    RequestTimeout,
+    UnsupportedMediaType,
+    invalid_request,
+    problem_response,
+)
+
+BODY_TIMEOUT_S = 60.0
+"""Long enough for a photograph over a bad connection, short enough to free its place."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class BodyLimit:
+    """ASGI middleware: 413 by `Content-Length`, and while streaming when that lied or was absent.
+
+    limits: bytes by path, for routes that differ from `default`.
+    """
+
+    def __init__(self, app: ASGIApp, *, default: int, limits: Mapping[str, int]) -> None:
+        self._app = app
+        self._default = default
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a counted body."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limits.get(scope["path"], self._default)
+        stated = Headers(scope=scope).get("content-length", "0")
+        # No server in front of us lets a malformed one through; then the count below decides.
+        if stated.isdecimal() and int(stated) > limit:
+            await problem_response(scope, _too_large(limit))(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive, limit=limit), send)
+
+
+def _counted(receive: Receive, *, limit: int) -> Receive:
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise _too_large(limit)
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is longer than {limit:,} bytes: send fewer or smaller parts")
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises `BodyTooLarge`; `RequestTimeout` after `BODY_TIMEOUT_S`."""
+    try:
+        with anyio.fail_after(BODY_TIMEOUT_S):
+            return await request.body()
+    except TimeoutError as error:
+        raise RequestTimeout(
+            f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s: send it again"
+        ) from error
+
+
+def require_json(request: Request) -> None:
+    """Raise `UnsupportedMediaType` for a body that does not say it is JSON.
+
+    A web page of another origin cannot send that content type without asking first (CORS), and
+    this service never says yes: so no page can make a browser press these buttons.
+    """
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != "application/json":
+        raise UnsupportedMediaType(
+            f"expected Content-Type application/json, found {sent or 'none'!r}: "
+            "send the body as JSON and say so"
+        )
+
+
+def parse_json(model: type[Model], body: bytes) -> Model:
+    """Validate JSON strictly: "1" is no number, and depth is bounded. Raises `InvalidRequest`."""
+    try:
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def documented_body(model: type[BaseModel]) -> dict[str, object]:
+    """`openapi_extra` of a route that reads its own body as this model."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

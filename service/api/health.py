@@ -1,0 +1,48 @@
+"""`GET /healthz`: the process answers. `GET /readyz`: so does the gallery."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from lorgnette.errors import Unavailable
+from service.api.doors import Ready
+from service.api.problems import documented
+from service.state import state_of
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """`status` is always "ok": a process that is not well does not answer."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The spaces that answer, and how many items they hold together."""
+
+    status: Literal["ready"] = "ready"
+    spaces: list[str]
+    count: int
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Say that the process is alive; nothing else is looked at."""
+    return Health()
+
+
+@router.get("/readyz", responses=documented())
+async def readyz(request: Request, opened: Ready) -> Readiness:
+    """Say whether a search would be answered; 503 with the reason while it would not."""
+    assert state_of(request).phase == "ready"
+    snapshots = opened.gallery.snapshots()
+    if not snapshots:
+        raise Unavailable("nothing is indexed yet: run `lorgnette index DIR` on the server")
+    return Readiness(
+        spaces=[snapshot.space.id for snapshot in snapshots],
+        count=sum(snapshot.count for snapshot in snapshots),
+    )

@@ -1,0 +1,172 @@
+"""`GET /models`: the students this service hands out, file by file, and `GET /spaces`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.responses import StreamingResponse
+
+from lorgnette.bundle import MANIFEST_NAME
+from lorgnette.errors import NotFound, Unauthorized, Unavailable
+from lorgnette.wire import ModelsResponse, SpaceInfo, SpacesResponse
+from service.api.doors import Ready, search_door
+from service.api.problems import (
+    NOT_MODIFIED,
+    OK,
+    PARTIAL_CONTENT,
+    RangeNotSatisfiable,
+    documented,
+)
+from service.engine import ServedFile
+
+router = APIRouter(tags=["models"], dependencies=[Depends(search_door)])
+
+_REVALIDATE = "private, no-cache"
+_FOREVER = "private, max-age=31536000, immutable"
+_CHUNK_BYTES = 1024 * 1024
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.get("/spaces", responses=documented(Unauthorized))
+async def spaces(opened: Ready) -> SpacesResponse:
+    """The live spaces: how many items answer in each, and the students whose vectors fit."""
+    return SpacesResponse(
+        spaces=[
+            SpaceInfo(
+                space=snapshot.space,
+                generation=snapshot.generation,
+                count=snapshot.count,
+                students=[
+                    student.info() for student in opened.engine.fitting((snapshot.space.id,))
+                ],
+            )
+            for snapshot in opened.gallery.snapshots()
+        ]
+    )
+
+
+@router.get("/models", responses=documented(Unauthorized))
+async def models(opened: Ready) -> ModelsResponse:
+    """Every student, also one whose space is not live yet: phones may fetch it beforehand."""
+    return ModelsResponse(models=[student.info() for student in opened.engine.students])
+
+
+@router.head("/models/{name}/" + MANIFEST_NAME, include_in_schema=False)
+@router.get(
+    "/models/{name}/" + MANIFEST_NAME,
+    responses={
+        OK: {"content": {"application/json": {"schema": {"type": "object"}}}},
+        NOT_MODIFIED: {"description": "the `If-None-Match` entity tag still holds"},
+        **documented(Unauthorized, NotFound),
+    },
+)
+async def manifest(name: str, request: Request, opened: Ready) -> Response:
+    """A student's manifest: its space, its files and their sha256."""
+    student = opened.engine.named(name)
+    headers = {"etag": f'"{student.manifest_sha256}"', "cache-control": _REVALIDATE}
+    if _is_known(request, etag=headers["etag"]):
+        return Response(status_code=NOT_MODIFIED, headers=headers)
+    return Response(student.manifest, headers=headers, media_type="application/json")
+
+
+@router.head("/models/{name}/{path:path}", include_in_schema=False)
+@router.get(
+    "/models/{name}/{path:path}",
+    response_class=Response,
+    responses={
+        OK: {"content": {"application/octet-stream": _BINARY}},
+        PARTIAL_CONTENT: {
+            "description": "the range asked for",
+            "content": {"application/octet-stream": _BINARY},
+        },
+        NOT_MODIFIED: {"description": "the `If-None-Match` entity tag still holds"},
+        **documented(Unauthorized, NotFound, RangeNotSatisfiable),
+    },
+)
+async def model_file(
+    name: str, path: str, request: Request, opened: Ready, sha256: str | None = None
+) -> Response:
+    """A file that the student's manifest lists; the entity tag is its sha256.
+
+    Asked for with `?sha256=`, the answer may be cached for ever; the file of another digest is
+    then not found, so that a manifest and the files fetched after it always belong together.
+    """
+    student = opened.engine.named(name)
+    file = student.files.get(path)
+    if file is None:
+        raise NotFound(f"the manifest of {name!r} lists no file of this path: read it again")
+    if sha256 is not None and sha256 != file.sha256:
+        raise NotFound(f"{path} of {name!r} now has another sha256: read the manifest again")
+    if not file.is_unchanged():
+        raise Unavailable(f"{path} of {name!r} changed since the server started: restart it")
+    headers = {
+        "etag": f'"{file.sha256}"',
+        "cache-control": _FOREVER if sha256 else _REVALIDATE,
+        "accept-ranges": "bytes",
+    }
+    if _is_known(request, etag=headers["etag"]):
+        return Response(status_code=NOT_MODIFIED, headers=headers)
+    return _send(request, file, headers=headers)
+
+
+def _is_known(request: Request, *, etag: str) -> bool:
+    """Whether `If-None-Match` names the entity tag (weakly compared, RFC 9110 13.1.2)."""
+    tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    return "*" in tags or etag in (tag.removeprefix("W/") for tag in tags)
+
+
+def _send(request: Request, file: ServedFile, *, headers: dict[str, str]) -> Response:
+    start, end = _range(request, file, etag=headers["etag"])
+    is_whole = (start, end) == (0, file.bytes)
+    headers = {**headers, "content-length": str(end - start)}
+    if not is_whole:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{file.bytes}"
+    status = OK if is_whole else PARTIAL_CONTENT
+    media_type = "image/png" if file.path.suffix == ".png" else "application/octet-stream"
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    return StreamingResponse(
+        _chunks(file.path, start=start, end=end),
+        status_code=status,
+        headers=headers,
+        media_type=media_type,
+    )
+
+
+def _range(request: Request, file: ServedFile, *, etag: str) -> tuple[int, int]:
+    """The bytes `[start, end)` to send: one range, or everything.
+
+    Several ranges, another unit, a malformed header and an `If-Range` that no longer holds all
+    give the whole file, as RFC 9110 14.2 allows. Raises `RangeNotSatisfiable`.
+    """
+    whole = (0, file.bytes)
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", request.headers.get("range", ""))
+    if match is None or request.headers.get("if-range", etag) != etag:
+        return whole
+    first, last = match.groups()
+    if not first and not last:
+        return whole
+    if not first:
+        start, end = max(0, file.bytes - int(last)), file.bytes
+    else:
+        start, end = int(first), min(int(last) + 1 if last else file.bytes, file.bytes)
+        if last and int(last) < start:
+            return whole
+    if start >= file.bytes:
+        raise RangeNotSatisfiable(
+            f"the file has {file.bytes} bytes, the range begins at {start}: fetch it again",
+            size=file.bytes,
+        )
+    return start, end
+
+
+def _chunks(path: Path, *, start: int, end: int) -> Iterator[bytes]:
+    with path.open("rb") as opened:
+        opened.seek(start)
+        left = end - start
+        while left and (chunk := opened.read(min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk

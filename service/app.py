@@ -1,0 +1,113 @@
+"""The application: middleware, routes, and the life of what they share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from lorgnette.wire import ReindexRequest, SearchRequest
+from service.api import admin, health, models, problems, search
+from service.api.body import BodyLimit
+from service.auth import Keys, LocalNamesOnly
+from service.engine import Engine
+from service.gallery.catalogue import Catalogue
+from service.gallery.snapshot import LiveGallery
+from service.lane import Lane
+from service.settings import Settings
+from service.state import Opened, ServiceState
+from service.telemetry import RequestTelemetry
+
+log = logging.getLogger(__name__)
+
+API_VERSION = "1"
+_SEARCHES_ADMITTED = 512
+_PHOTOGRAPHS_ADMITTED = 32
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application. Opens nothing until its lifespan begins, which may raise typed errors:
+
+    `InvalidBundle` for a student, `InvalidGallery` for the data directory.
+    """
+    app = FastAPI(
+        title="lorgnette",
+        version=API_VERSION,
+        summary="Visual search whose photos stay on the device: only the vector travels.",
+        lifespan=_lifespan_of(settings),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = ServiceState(settings=settings, keys=Keys.of(settings))
+    for router in (search.router, models.router, admin.router, health.router):
+        app.include_router(router)
+    problems.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(
+        BodyLimit,
+        default=settings.max_body_bytes,
+        limits={search.IMAGE_PATH: settings.max_image_bytes},
+    )
+    if settings.is_keyless:
+        app.add_middleware(LocalNamesOnly, host=settings.host)
+    app.add_middleware(RequestTelemetry)
+    _describe_own_bodies(app)
+    return app
+
+
+def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state: ServiceState = app.state.service
+        state.opened = await anyio.to_thread.run_sync(_open, settings)
+        state.phase = "ready"
+        try:
+            yield
+        finally:
+            state.phase = "draining"
+            await anyio.to_thread.run_sync(_close, state.opened)
+
+    return lifespan
+
+
+def _open(settings: Settings) -> Opened:
+    """Open the students first: a wrong one is found before anything runs."""
+    engine = Engine.open(settings.students, max_pixels=settings.max_pixels)
+    catalogue = Catalogue.open(settings.data)
+    gallery = LiveGallery(settings.data)
+    gallery.start()
+    return Opened(
+        engine=engine,
+        catalogue=catalogue,
+        gallery=gallery,
+        search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
+        encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
+    )
+
+
+def _close(opened: Opened) -> None:
+    opened.gallery.close()
+    opened.catalogue.close()
+
+
+def _describe_own_bodies(app: FastAPI) -> None:
+    """Add the models of bodies that routes read themselves to the OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, described = models_json_schema(
+            [(SearchRequest, "validation"), (ReindexRequest, "validation")],
+            ref_template="#/components/schemas/{model}",
+        )
+        document["components"]["schemas"] |= described["$defs"]
+        return document
+
+    # FastAPI documents this assignment as the way to extend the document.
+    app.openapi = openapi  # type: ignore[method-assign]

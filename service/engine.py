@@ -1,0 +1,118 @@
+"""The students this service holds: their encoders, their files, and which spaces they fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorgnette.bundle import MANIFEST_NAME, Bundle
+from lorgnette.encoder import Encoder
+from lorgnette.errors import InvalidConfiguration, NotFound
+from lorgnette.wire import StudentInfo
+
+
+@dataclass(frozen=True)
+class ServedFile:
+    """A file as it was verified at start. state: (inode, size, mtime in ns) on disk then."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    state: tuple[int, int, int]
+
+    def is_unchanged(self) -> bool:
+        """Whether the file on disk is still the one that was verified."""
+        try:
+            return _state_of(self.path) == self.state
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Student:
+    """A query bundle at work. files: by path inside the bundle; manifest: its canonical JSON."""
+
+    encoder: Encoder
+    files: Mapping[str, ServedFile]
+    manifest: bytes
+    manifest_sha256: str
+
+    @classmethod
+    def open(cls, directory: Path, *, max_pixels: int) -> Student:
+        """Verify a bundle's files, load its encoder and check it against its golden vectors.
+
+        Raises `InvalidBundle` and its children.
+        """
+        bundle = Bundle.open(directory)
+        encoder = Encoder(bundle, max_pixels=max_pixels)
+        encoder.check()
+        files = {
+            entry.path: ServedFile(
+                path=directory / entry.path,
+                sha256=entry.sha256,
+                bytes=entry.bytes,
+                state=_state_of(directory / entry.path),
+            )
+            for entry in bundle.manifest.all_files()
+        }
+        manifest = bundle.manifest.dump().encode()
+        digest = hashlib.sha256(manifest).hexdigest()
+        return cls(encoder=encoder, files=files, manifest=manifest, manifest_sha256=digest)
+
+    @property
+    def name(self) -> str:
+        """The bundle's name, unique in one service."""
+        return self.encoder.bundle.manifest.name
+
+    @property
+    def space_id(self) -> str:
+        """The space its vectors belong to."""
+        return self.encoder.space.id
+
+    def info(self) -> StudentInfo:
+        """What `GET /models` says of it."""
+        manifest = self.encoder.bundle.manifest
+        return StudentInfo(
+            name=manifest.name,
+            version=manifest.version,
+            space=manifest.space.id,
+            manifest=f"/models/{manifest.name}/{MANIFEST_NAME}",
+        )
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Every student of the service, in the order of the command line."""
+
+    students: tuple[Student, ...]
+
+    @classmethod
+    def open(cls, directories: Sequence[Path], *, max_pixels: int) -> Engine:
+        """Open every student. Raises `InvalidBundle`; `InvalidConfiguration` for a name twice."""
+        opened: dict[str, Student] = {}
+        for directory in directories:
+            student = Student.open(directory, max_pixels=max_pixels)
+            if student.name in opened:
+                raise InvalidConfiguration(
+                    f"two students are named {student.name!r}: give each --student its own name"
+                )
+            opened[student.name] = student
+        return cls(students=tuple(opened.values()))
+
+    def named(self, name: str) -> Student:
+        """The student of that name. Raises `NotFound`."""
+        for student in self.students:
+            if student.name == name:
+                return student
+        raise NotFound(f"this server has no model {name!r}: GET /models lists the ones it has")
+
+    def fitting(self, space_ids: Collection[str]) -> tuple[Student, ...]:
+        """The students whose vectors belong to one of the spaces."""
+        return tuple(student for student in self.students if student.space_id in space_ids)
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

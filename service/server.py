@@ -1,0 +1,106 @@
+"""One process that listens: the socket first, then the application, then the URL."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from lorgnette.errors import InvalidConfiguration
+from service.settings import Settings
+
+GRACE_S = 30
+"""How long requests in flight may take to finish after SIGTERM."""
+
+_BACKLOG = 2048
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket, not yet listening. Raises `InvalidConfiguration` when it cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise InvalidConfiguration(
+            f"{host!r} is not an address of this machine ({error.strerror}): use another --host"
+        ) from error
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise InvalidConfiguration(_why_not(error, host=host, port=port)) from error
+    return bound
+
+
+def _why_not(error: OSError, *, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} on {host} is in use, perhaps by another lorgnette: "
+            "stop that one, or choose another --port"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {port} needs privileges this user lacks: choose a --port above 1023"
+    return f"cannot listen on {host}:{port} ({error.strerror}): choose another --host or --port"
+
+
+def url_of(bound: socket.socket) -> str:
+    """The URL a browser on this machine would use for a bound socket."""
+    host, port = bound.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is in flight and return.
+
+    on_ready: called once with the URL when requests are answered. Raises `InvalidConfiguration`
+    for a port that cannot be had, and what the application raises while it opens.
+    """
+    with bind(settings.host, settings.port) as bound:
+        asyncio.run(_serve(app, bound, on_ready=on_ready))
+
+
+async def _serve(app: FastAPI, bound: socket.socket, *, on_ready: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
+        app,
+        # The lifespan is entered below instead, so that its errors reach the caller as they are.
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # A forwarded address is never believed: nothing here decides by the caller's address.
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    async with app.router.lifespan_context(app):
+        with _ignored_signals():
+            serving = asyncio.create_task(server.serve(sockets=[bound]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            if server.started:
+                on_ready(url_of(bound))
+            await serving
+
+
+@contextmanager
+def _ignored_signals() -> Iterator[None]:
+    """uvicorn handles signals while it serves, then raises them again: nothing is left to stop."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

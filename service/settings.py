@@ -1,0 +1,135 @@
+"""What the service can be told, from arguments, `LORGNETTE_*` variables and a secrets folder.
+
+Nothing is read at import: `load_settings` is called by the command line only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from lorgnette.errors import InvalidConfiguration
+from lorgnette.image import MAX_PIXELS
+
+ENV_PREFIX = "LORGNETTE_"
+SECRETS_DIR_VARIABLE = "LORGNETTE_SECRETS_DIR"
+_DEFAULT_SECRETS_DIR = Path("/run/secrets")
+_MIN_KEY_CHARS = 16
+
+
+class Settings(BaseSettings):
+    """Everything one server process is configured with. Frozen; unknown names are refused.
+
+    search_key and admin_key may also be files `lorgnette_search_key` and `lorgnette_admin_key` of
+    the secrets folder. Without any key the service listens on this machine only.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        # An empty variable, as compose files write for "not given", is not a value.
+        env_ignore_empty=True,
+    )
+
+    data: Path = Path("lorgnette-data")
+    teacher: Path = Path("models/teacher")
+    students: Annotated[tuple[Path, ...], NoDecode] = (Path("models/student"),)
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    search_key: SecretStr | None = None
+    admin_key: SecretStr | None = None
+    max_k: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    max_batch: Annotated[int, Field(ge=1, le=65_536)] = 256
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    max_image_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    factory: Annotated[str, Field(min_length=1)] = "Flat"
+    recall_gate: Annotated[float, Field(ge=0, le=1)] = 0.95
+    search_threads: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default_factory=lambda: os.cpu_count() or 1
+    )
+    encode_threads: Annotated[int, Field(ge=1, le=1024)] = 1
+
+    @field_validator("students", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        """`LORGNETTE_STUDENTS=models/a,models/b`."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("search_key", "admin_key")
+    @classmethod
+    def _is_a_fit_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None:
+            return None
+        text = key.get_secret_value()
+        if len(text) < _MIN_KEY_CHARS or not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError(
+                f"a key needs at least {_MIN_KEY_CHARS} printable ASCII characters without "
+                "spaces: make one with `openssl rand -hex 32`"
+            )
+        return key
+
+    @model_validator(mode="after")
+    def _does_not_listen_openly(self) -> Self:
+        if self.search_key and self.search_key == self.admin_key:
+            raise ValueError(
+                "search_key and admin_key are the same, so that every phone could reindex: "
+                "make two different ones"
+            )
+        if not is_loopback(self.host) and not (self.search_key and self.admin_key):
+            raise ValueError(
+                f"refusing to listen on {self.host!r}, which other machines reach, without keys: "
+                f"set {ENV_PREFIX}SEARCH_KEY and {ENV_PREFIX}ADMIN_KEY, or use --host 127.0.0.1"
+            )
+        return self
+
+    @property
+    def is_keyless(self) -> bool:
+        """Whether everybody on this machine may do everything."""
+        return self.search_key is None and self.admin_key is None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server bound to `host`; a name is, only `localhost`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from `given` (None is "not given"), else the environment, secrets, the defaults.
+
+    Raises `InvalidConfiguration` with one sentence, which never holds a secret.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(_secrets_dir=_secrets_dir(), **chosen)  # type: ignore[call-arg, arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        where = f"setting {name} ({ENV_PREFIX}{name.upper()}): " if name else ""
+        raise InvalidConfiguration(where + message) from None
+
+
+def _secrets_dir() -> Path | None:
+    named = os.environ.get(SECRETS_DIR_VARIABLE)
+    if named:
+        if not Path(named).is_dir():
+            raise InvalidConfiguration(
+                f"{SECRETS_DIR_VARIABLE} names {named!r}, which is no folder: correct or unset it"
+            )
+        return Path(named)
+    return _DEFAULT_SECRETS_DIR if _DEFAULT_SECRETS_DIR.is_dir() else None

@@ -1,0 +1,135 @@
+"""JSON logs with a request id, and the headers every answer carries.
+
+A log line never holds a vector or an image: either gives the photo away.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+import uuid
+from contextvars import ContextVar
+from pathlib import Path
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import problem_response
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_request_id: ContextVar[str] = ContextVar("lorgnette_request_id", default="")
+_PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, event, request id and the `extra` fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record."""
+        line: dict[str, object] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        if request_id := _request_id.get():
+            line["request_id"] = request_id
+        line |= {name: value for name, value in vars(record).items() if name not in _PLAIN_FIELDS}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=_name_only)
+
+
+def _name_only(value: object) -> str:
+    """Anything that is not plain JSON, an array above all, is logged as its type's name."""
+    return str(value) if isinstance(value, Path) else type(value).__name__
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send every logger's lines to stderr as JSON. Called by the command line only."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # httpx and Pillow speak at INFO and DEBUG about every call.
+    for noisy in ("httpx", "httpcore", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class RequestTelemetry:
+    """Outermost ASGI middleware: request id, security headers, one log line, and the last catch."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an unforeseen error is logged with its id and answered as a 500."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _chosen_id(Headers(scope=scope).get(REQUEST_ID_HEADER, ""))
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = _request_id.set(request_id)
+        watched = _WatchedSend(send, request_id=request_id)
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, watched)
+        # The last line of defence: whatever is unforeseen is logged here and nowhere shown.
+        except Exception:
+            log.exception("failed")
+            if watched.status is not None:
+                raise
+            await problem_response(scope, RuntimeError())(scope, receive, watched)
+        finally:
+            _log_request(scope, status=watched.status, started=started)
+            _request_id.reset(token)
+
+
+class _WatchedSend:
+    """Adds the headers to the response's start and remembers its status."""
+
+    def __init__(self, send: Send, *, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self._request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _chosen_id(offered: str) -> str:
+    """The caller's id when it is a plain one, so that a trace can be followed; else a new one."""
+    return offered if _REQUEST_ID_PATTERN.fullmatch(offered) else uuid.uuid4().hex
+
+
+def _log_request(scope: Scope, *, status: int | None, started: float) -> None:
+    is_quiet = scope["path"] in ("/healthz", "/readyz")
+    log.log(
+        logging.DEBUG if is_quiet else logging.INFO,
+        "request",
+        extra={
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "took_ms": round((time.perf_counter() - started) * 1000, 2),
+        },
+    )
