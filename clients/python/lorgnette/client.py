@@ -1,0 +1,237 @@
+"""The client: a photograph in, ranked hits out; only the vector travels.
+
+    with Client("http://127.0.0.1:8080", encoder=Encoder(Bundle.open("models/student"))) as client:
+        hits = client.search("photo.jpg", k=5)
+
+`AsyncClient` is the same for asyncio. Every failure is an error of `lorgnette.errors`. Connection
+errors, timeouts and the statuses 408, 429, 500, 502, 503 and 504 are tried again `max_retries`
+times, after an exponential pause with jitter or the server's own `Retry-After`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette._calls import Conversation, Steps, require_encoder
+from lorgnette._senders import AsyncSender, Connection, Sender
+from lorgnette.encoder import Encoder
+from lorgnette.errors import InvalidImage
+from lorgnette.image import ImageSource
+from lorgnette.manifest import Space
+from lorgnette.wire import DEFAULT_K, Hit, Job, SearchResponse, SpaceInfo, StudentInfo
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT_S = 10.0
+
+
+class Client:
+    """Blocking client. Thread-safe; keep one for the life of the application.
+
+    encoder: needed by `search` only. key: sent as `Authorization: Bearer`. timeout_s: seconds one
+    attempt may take, for every method also as an argument of its own. transport: any httpx one.
+    Raises `InvalidConfiguration` for arguments that cannot work.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        encoder: Encoder | None = None,
+        key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        max_retries: int = 2,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self._sender = Sender(Connection(base_url, key, timeout_s, max_retries), transport)
+        self._conversation = Conversation()
+
+    def search(
+        self, image: ImageSource, k: int = DEFAULT_K, *, timeout_s: float | None = None
+    ) -> list[Hit]:
+        """Embed a photograph here and ask who is near: at most k hits, best first.
+
+        Raises `InvalidImage` for the photograph, and `SpaceMismatch`, naming the students that
+        fit, before anything is embedded when the server does not speak the encoder's space.
+        """
+        encoder = require_encoder(self.encoder)
+        self._run(self._conversation.ensure_live(encoder.space), timeout_s)
+        row = encoder.encode(image)
+        steps = self._conversation.search(row[None], space=encoder.space, k=k)
+        return self._run(steps, timeout_s).results[0]
+
+    def search_vectors(
+        self,
+        rows: NDArray[np.floating],
+        *,
+        space: Space,
+        k: int = DEFAULT_K,
+        timeout_s: float | None = None,
+    ) -> SearchResponse:
+        """Ask about vectors `[N, D]` of a space embedded elsewhere; `results[i]` is row i's."""
+        return self._run(self._conversation.search(rows, space=space, k=k), timeout_s)
+
+    def search_image(
+        self,
+        photo: Path | str | bytes,
+        k: int = DEFAULT_K,
+        *,
+        space: str | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Hit]:
+        """Send the photograph itself (a path or encoded bytes); the server's student embeds it."""
+        steps = self._conversation.search_image(_photo_bytes(photo), space=space, k=k)
+        return self._run(steps, timeout_s)
+
+    def spaces(self, *, timeout_s: float | None = None) -> list[SpaceInfo]:
+        """The live spaces, with their counts and the students that fit."""
+        return self._run(self._conversation.spaces(), timeout_s)
+
+    def models(self, *, timeout_s: float | None = None) -> list[StudentInfo]:
+        """The student bundles the server hands out; `lorgnette.pull_bundle` fetches one."""
+        return self._run(self._conversation.models(), timeout_s)
+
+    def job(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+        """The state of a job (needs an admin key). Raises `NotFound`."""
+        return self._run(self._conversation.job(job_id), timeout_s)
+
+    def reindex(self, *, factory: str | None = None, timeout_s: float | None = None) -> Job:
+        """Start a reindex (needs an admin key). Raises `Conflict` when one runs already.
+
+        factory: a FAISS factory string; None keeps the server's. After `TimedOut` or `Unreachable`
+        the reindex may have started: it is not asked for twice.
+        """
+        return self._run(self._conversation.reindex(factory), timeout_s)
+
+    def close(self) -> None:
+        """Close the connections. The client cannot be used afterwards."""
+        self._sender.http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, steps: Steps[T], timeout_s: float | None) -> T:
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(self._sender.send(call, timeout_s))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same methods, awaited. Embedding runs in a worker thread."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        encoder: Encoder | None = None,
+        key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        max_retries: int = 2,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self._sender = AsyncSender(Connection(base_url, key, timeout_s, max_retries), transport)
+        self._conversation = Conversation()
+
+    async def search(
+        self, image: ImageSource, k: int = DEFAULT_K, *, timeout_s: float | None = None
+    ) -> list[Hit]:
+        """See `Client.search`."""
+        encoder = require_encoder(self.encoder)
+        await self._run(self._conversation.ensure_live(encoder.space), timeout_s)
+        row = await asyncio.to_thread(encoder.encode, image)
+        steps = self._conversation.search(row[None], space=encoder.space, k=k)
+        return (await self._run(steps, timeout_s)).results[0]
+
+    async def search_vectors(
+        self,
+        rows: NDArray[np.floating],
+        *,
+        space: Space,
+        k: int = DEFAULT_K,
+        timeout_s: float | None = None,
+    ) -> SearchResponse:
+        """See `Client.search_vectors`."""
+        return await self._run(self._conversation.search(rows, space=space, k=k), timeout_s)
+
+    async def search_image(
+        self,
+        photo: Path | str | bytes,
+        k: int = DEFAULT_K,
+        *,
+        space: str | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Hit]:
+        """See `Client.search_image`."""
+        content = await asyncio.to_thread(_photo_bytes, photo)
+        steps = self._conversation.search_image(content, space=space, k=k)
+        return await self._run(steps, timeout_s)
+
+    async def spaces(self, *, timeout_s: float | None = None) -> list[SpaceInfo]:
+        """See `Client.spaces`."""
+        return await self._run(self._conversation.spaces(), timeout_s)
+
+    async def models(self, *, timeout_s: float | None = None) -> list[StudentInfo]:
+        """See `Client.models`."""
+        return await self._run(self._conversation.models(), timeout_s)
+
+    async def job(self, job_id: str, *, timeout_s: float | None = None) -> Job:
+        """See `Client.job`."""
+        return await self._run(self._conversation.job(job_id), timeout_s)
+
+    async def reindex(self, *, factory: str | None = None, timeout_s: float | None = None) -> Job:
+        """See `Client.reindex`."""
+        return await self._run(self._conversation.reindex(factory), timeout_s)
+
+    async def aclose(self) -> None:
+        """Close the connections. The client cannot be used afterwards."""
+        await self._sender.http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _run(self, steps: Steps[T], timeout_s: float | None) -> T:
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(await self._sender.send(call, timeout_s))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def _photo_bytes(photo: Path | str | bytes) -> bytes:
+    if isinstance(photo, bytes):
+        return photo
+    try:
+        return Path(photo).read_bytes()
+    except OSError as error:
+        raise InvalidImage(f"{photo} cannot be read: {error.strerror}") from error
