@@ -1,0 +1,118 @@
+"""What the demo says in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from lorgnette import Bundle, Encoder
+from service.demo.asking import Reply
+from service.demo.photographs import PHOTOGRAPHS, VIEWS, gallery_size
+from service.demo.queries import KINDS
+
+QUERY_NOTE = f"generated view: {', '.join(KINDS)}"
+
+
+class Report:
+    """Results go to standard output, progress to standard error."""
+
+    def __init__(self) -> None:
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True)
+
+    @contextmanager
+    def making_pictures(self) -> Iterator[Callable[[], None]]:
+        """A progress bar over the sample gallery's pictures; call what is yielded after each."""
+        columns = (TextColumn("making the sample gallery"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=self._err, transient=True) as progress:
+            task = progress.add_task("pictures", total=gallery_size())
+            yield lambda: progress.advance(task)
+
+    def sample_gallery(self, photos: Path) -> None:
+        """Say what the sample gallery is."""
+        self._say(
+            f"[bold]Sample gallery[/]: {len(PHOTOGRAPHS)} real photographs that come with "
+            f"scikit-image, each also in {len(VIEWS)} generated views (crop, perspective, "
+            f"rotation, light): {gallery_size()} pictures in {escape(str(photos))}"
+        )
+
+    def own_gallery(self, photos: Path, queries: int) -> None:
+        """Say which folder is searched."""
+        asked = "one of its photos" if queries == 1 else f"{queries} of its photos"
+        self._say(
+            f"[bold]Your photos[/]: {escape(str(photos))}; "
+            f"the queries are generated views of {asked}"
+        )
+
+    def command(self, arguments: Sequence[str]) -> None:
+        """Show a command as the user would type it."""
+        self._out.print(Text(f"$ lorgnette {shlex.join(arguments)}", style="dim"))
+
+    def ready(self, url: str, seconds: float) -> None:
+        """Say that the service answers."""
+        self._say(f"The service answers at [bold]{url}[/] after {seconds:.1f} s")
+
+    def models(self, teacher: Bundle, encoder: Encoder) -> None:
+        """Say who embedded what."""
+        student = encoder.bundle
+        size_mb = student.file(encoder.variant).stat().st_size / 1e6
+        self._say(
+            f"The gallery was embedded by [bold]{teacher.manifest.name}[/]; each query is embedded "
+            f"here by [bold]{student.manifest.name}[/] ({encoder.variant}, {size_mb:.1f} MB). "
+            "Only its vector is sent."
+        )
+
+    def reply(self, reply: Reply) -> None:
+        """Print the ranked results of one query and where the time went."""
+        query = reply.query
+        found = "[green]found[/]" if reply.is_found else "[red]not found[/]"
+        self._say("")
+        self._out.print(
+            Text.from_markup("[bold]Query[/] "), Text(query.photo), f"({QUERY_NOTE}):", found
+        )
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading, justify in (("rank", "right"), ("score", "right"), ("picture", "left")):
+            table.add_column(heading, justify=justify, header_style="dim")  # type: ignore[arg-type]
+        for rank, hit in enumerate(reply.hits, start=1):
+            style = "green" if query.is_match(hit.id) else ""
+            table.add_row(str(rank), f"{hit.score:.3f}", Text(hit.id, style=style))
+        self._out.print(table)
+        self._say(
+            f"encode {reply.encode_ms:.1f} ms here, search {reply.search_ms:.1f} ms there and back "
+            f"({reply.server_ms:.1f} ms in the service); sent {reply.sent_bytes:,} bytes, "
+            f"not the photo's {query.path.stat().st_size:,}"
+        )
+
+    def sheet(self, path: Path) -> None:
+        """Say where the contact sheet is."""
+        self._say("")
+        self._say(f"[bold]Contact sheet[/]: {escape(str(path))}")
+
+    def verdict(self, replies: Sequence[Reply]) -> None:
+        """Say how many queries found their photo first."""
+        missed = [reply.query.photo for reply in replies if not reply.is_found]
+        self._out.print(
+            f"{len(replies) - len(missed)} of {len(replies)} queries found their photo first"
+            + (f"; not found: {', '.join(missed)}" if missed else "")
+        )
+
+    def staying(self, url: str, student: Path) -> None:
+        """Say that the service stays up, and what to try."""
+        self._say("")
+        self._say(f"The service stays at [bold]{url}[/] (its API: {url}/docs) until Ctrl-C. Try:")
+        self.command(["search", "photo.jpg", "--url", url, "--bundle", str(student)])
+
+    def stopped(self) -> None:
+        """Say goodbye."""
+        self._say("The service has stopped. The same command starts it again at once.")
+
+    def _say(self, markup: str) -> None:
+        self._out.print(markup)
