@@ -11,6 +11,7 @@
       x InvalidBundle               a bundle directory is incomplete or malformed
         - BundleCorrupt             a file does not have the sha256 its manifest states
         - GoldenMismatch            the model does not reproduce its golden vectors
+        - ExportMismatch            an exported graph is not the trained network
       x RefusedByServer             the server understood and said no
         - Unauthorized              no key, or an unknown one
         - Forbidden                 the key does not open this door
@@ -25,6 +26,7 @@
         - MissingExtra              an optional part is not installed
       x GalleryBusy                 another process is writing to this gallery
       x InvalidGallery              a data directory that cannot be read or trusted
+      x DiskFull                    no space left to write to
 
 `code` is stable: it travels as the last part of a problem's `type` (RFC 9457), and a client in any
 language maps it back to the same class.
@@ -118,6 +120,12 @@ class GoldenMismatch(InvalidBundle):
     code = "golden-mismatch"
 
 
+class ExportMismatch(InvalidBundle):
+    """An exported graph does not compute what the trained network computes; nothing was written."""
+
+    code = "export-mismatch"
+
+
 class RefusedByServer(LorgnetteError):
     """The server understood the request and declined it."""
 
@@ -200,6 +208,12 @@ class InvalidGallery(LorgnetteError):
     """A data directory, catalogue or generation that cannot be read or trusted."""
 
     code = "invalid-gallery"
+
+
+class DiskFull(LorgnetteError):
+    """No space left to write to; what was acknowledged before is kept."""
+
+    code = "disk-full"
 
 
 def _tree(root: type[LorgnetteError]) -> Iterator[type[LorgnetteError]]:

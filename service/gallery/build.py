@@ -1,0 +1,245 @@
+"""Filling a gallery: embed what is new, commit it in batches, publish a generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.encoder import Encoder
+from lorgnette.errors import InvalidConfiguration, InvalidGallery, InvalidInput
+from lorgnette.manifest import Space
+from service.embedding import embed_files, open_teacher
+from service.gallery import faiss_index, generations
+from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
+from service.gallery.files import writer_lock
+from service.gallery.generations import GenerationManifest
+from service.gallery.publish import publish
+from service.gallery.records import Known, NewItem, Stamp
+from service.gallery.scan import Photograph, Skipped, scan
+from service.progress import Meter, Progress, Report, silent
+
+DEFAULT_FACTORY = "Flat"
+DEFAULT_RECALL_GATE = 0.95
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to embed and build.
+
+    threads: photographs embedded at once. factory: a FAISS factory string; None keeps the live
+    generation's, else "Flat". recall_gate: recall@10 in [0, 1] below which nothing is published.
+    """
+
+    threads: int = 1
+    factory: str | None = None
+    recall_gate: float = DEFAULT_RECALL_GATE
+    report: Report = silent
+
+
+_Embedded = tuple[Photograph, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did. displaced: ids that until now named a photograph of another folder."""
+
+    embedded: int
+    unchanged: int
+    skipped: tuple[Skipped, ...]
+    displaced: tuple[str, ...]
+    is_new_generation: bool
+    live: GenerationManifest
+
+
+def index_folder(
+    folder: Path,
+    data: Path,
+    teacher: Path,
+    *,
+    prefix: str = "",
+    options: Options = Options(),
+) -> Summary:
+    """Embed the new and changed photographs of a folder and publish a generation.
+
+    Photographs are acknowledged by batches: after a crash or Ctrl-C the same call goes on. One
+    whose size and time of change are known is not read. A broken one is skipped and named.
+
+    Raises `InvalidInput` for a folder of which nothing can be indexed, `InvalidBundle` for a
+    teacher that is none, `GalleryBusy`, `InvalidGallery`, `InvalidConfiguration`, `DiskFull`.
+    """
+    found = scan(folder, prefix=prefix)
+    encoder = open_teacher(teacher)
+    space = encoder.space
+    _check(options, space)
+    with _writing(data) as catalogue:
+        known = {entry.id: entry for entry in catalogue.known(space.id)}
+        todo = [photo for photo in found.photographs if not _is_done(known.get(photo.id), photo)]
+
+        def write(batch: Sequence[_Embedded]) -> None:
+            catalogue.upsert(space, [_new_item(photo, row) for photo, row in batch])
+
+        broken = _embed(encoder, todo, write=write, options=options)
+        if len(broken) == len(found.photographs):
+            raise InvalidInput(_none_readable(folder, broken))
+        live, is_new = _publish_changes(catalogue, data, space, options=options)
+    return Summary(
+        embedded=len(todo) - len(broken),
+        unchanged=len(found.photographs) - len(todo),
+        skipped=(*found.skipped, *broken),
+        displaced=tuple(photo.id for photo in todo if _displaces(known.get(photo.id), photo)),
+        is_new_generation=is_new,
+        live=live,
+    )
+
+
+def reindex(
+    data: Path,
+    teacher: Path,
+    *,
+    options: Options = Options(),
+) -> Summary:
+    """Embed every item the teacher's space lacks from its source, and build a new generation.
+
+    The new generation takes in the tail and drops what was deleted. A source that is gone, or is
+    no longer the photograph that was indexed, is skipped and named. Acknowledged by batches, as
+    `index_folder`, and raises the same.
+    """
+    if not (data / CATALOGUE_NAME).is_file():
+        raise InvalidGallery(
+            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
+        )
+    encoder = open_teacher(teacher)
+    space = encoder.space
+    _check(options, space)
+    with _writing(data) as catalogue:
+        everything = catalogue.known(space.id)
+        lacking = {entry.id: entry for entry in everything if not entry.has_vector}
+        sources = [_source(entry) for entry in lacking.values()]
+        todo = [source for source in sources if isinstance(source, Photograph)]
+        gone = [source for source in sources if isinstance(source, Skipped)]
+
+        def write(batch: Sequence[_Embedded]) -> None:
+            catalogue.add_vectors(space, [(lacking[photo.id], row) for photo, row in batch])
+
+        broken = _embed(encoder, todo, write=write, options=options)
+        live = _publish(catalogue, data, space, options=options)
+    return Summary(
+        embedded=len(todo) - len(broken),
+        unchanged=len(everything) - len(lacking),
+        skipped=(*gone, *broken),
+        displaced=(),
+        is_new_generation=True,
+        live=live,
+    )
+
+
+@contextmanager
+def _writing(data: Path) -> Iterator[Catalogue]:
+    """The catalogue, and the right to be the only one who indexes into it."""
+    with closing(Catalogue.open(data)) as catalogue, writer_lock(data):
+        yield catalogue
+
+
+def _check(options: Options, space: Space) -> None:
+    """Refuse before the work what would be refused after it."""
+    if not 0 <= options.recall_gate <= 1:
+        raise InvalidConfiguration(
+            f"expected a recall gate between 0 and 1, found {options.recall_gate}"
+        )
+    if options.threads < 1:
+        raise InvalidConfiguration(f"expected one or more threads, found {options.threads}")
+    if options.factory is not None:
+        faiss_index.check_factory(options.factory, dim=space.dim)
+
+
+def _embed(
+    encoder: Encoder,
+    todo: Sequence[Photograph],
+    *,
+    write: Callable[[Sequence[_Embedded]], None],
+    options: Options,
+) -> list[Skipped]:
+    """Embed and write by batches. Returns the photographs that cannot be read."""
+    broken: list[Skipped] = []
+    batch: list[_Embedded] = []
+    meter = Meter(options.report, stage="embedding", total=len(todo))
+    paths = [photo.path for photo in todo]
+    with closing(embed_files(encoder, paths, threads=options.threads)) as results:
+        for photo, result in zip(todo, results, strict=True):
+            if isinstance(result, InvalidInput):
+                broken.append(Skipped(photo.id, str(result)))
+            else:
+                batch.append((photo, result))
+            if len(batch) == _BATCH:
+                write(batch)
+                batch = []
+            meter.advance()
+    if batch:
+        write(batch)
+    return broken
+
+
+def _publish_changes(
+    catalogue: Catalogue, data: Path, space: Space, *, options: Options
+) -> tuple[GenerationManifest, bool]:
+    """Publish, unless the live generation is already what a new one would be."""
+    live = generations.live_manifest(data, space.id)
+    is_same_kind = live is not None and options.factory in (None, live.factory)
+    if live is not None and is_same_kind and not catalogue.has_changes(space, since=live.seq):
+        return live, False
+    return _publish(catalogue, data, space, options=options), True
+
+
+def _publish(
+    catalogue: Catalogue, data: Path, space: Space, *, options: Options
+) -> GenerationManifest:
+    options.report(Progress(stage="building the index", done=0, total=0, rate=None, eta_s=None))
+    factory = options.factory
+    if factory is None:
+        live = generations.live_manifest(data, space.id)
+        factory = DEFAULT_FACTORY if live is None else live.factory
+    return publish(catalogue, data, space, factory=factory, recall_gate=options.recall_gate)
+
+
+def _is_done(known: Known | None, photo: Photograph) -> bool:
+    return (
+        known is not None
+        and known.has_vector
+        and (known.source, known.stamp) == (str(photo.path), photo.stamp)
+    )
+
+
+def _displaces(known: Known | None, photo: Photograph) -> bool:
+    return known is not None and known.source != str(photo.path)
+
+
+def _new_item(photo: Photograph, row: NDArray[np.float32]) -> NewItem:
+    return NewItem(id=photo.id, source=str(photo.path), stamp=photo.stamp, metadata={}, vector=row)
+
+
+def _source(entry: Known) -> Photograph | Skipped:
+    """The photograph an item was made from, if it still is that one."""
+    if not entry.source:
+        return Skipped(entry.id, "it was added as a vector, without a photograph: add it again")
+    path = Path(entry.source)
+    try:
+        found = path.stat()
+    except OSError as error:
+        return Skipped(entry.id, f"{path}: {error.strerror}")
+    if Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns) != entry.stamp:
+        return Skipped(entry.id, f"{path} has changed: run `lorgnette index` on its folder")
+    return Photograph(id=entry.id, path=path, stamp=entry.stamp)
+
+
+def _none_readable(folder: Path, broken: Sequence[Skipped]) -> str:
+    return (
+        f"none of the {len(broken)} photographs in {folder} can be read; the first, "
+        f"{broken[0].name}: {broken[0].reason}"
+    )

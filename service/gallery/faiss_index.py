@@ -1,0 +1,142 @@
+"""FAISS, behind types. The only module that imports it.
+
+Inner product over unit rows is the cosine. FAISS pads missing results with position -1; callers
+of `Index.search` are told so and drop them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import faiss as _faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.errors import InvalidConfiguration, InvalidGallery
+from lorgnette.vectors import Vectors
+
+# Its stubs are partial and differ between versions, so its names are used untyped, only here.
+faiss: Any = _faiss
+
+# FAISS hands a batch to BLAS only above this many query numbers; its default of 128,000 leaves
+# batches of 64 queries eight times slower than they need be (100k × 512, one thread).
+_BLAS_THRESHOLD = 1024
+
+
+class _Native(Protocol):
+    ntotal: int
+    d: int
+    metric_type: int
+
+    def train(self, rows: Vectors) -> None: ...
+    def add(self, rows: Vectors) -> None: ...
+    def search(self, rows: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]: ...
+    def reconstruct_batch(self, positions: NDArray[np.int64]) -> Vectors: ...
+
+
+class Index:
+    """A FAISS index over positions `0 … count - 1`. Searching is thread-safe, adding is not."""
+
+    def __init__(self, index: _Native) -> None:
+        self._index = index
+        faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
+
+    @property
+    def count(self) -> int:
+        """Number of rows held."""
+        return int(self._index.ntotal)
+
+    @property
+    def dim(self) -> int:
+        """Length of a row."""
+        return int(self._index.d)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it holds the rows as they are and compares with all of them."""
+        return isinstance(self._index, faiss.IndexFlat)
+
+    def search(self, rows: Vectors, *, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        """Scores and positions `[N, k]`, best first; a position of -1 means no further result."""
+        return self._index.search(np.ascontiguousarray(rows), k)
+
+    def rows_at(self, positions: NDArray[np.int64]) -> Vectors:
+        """The rows `[M, D]` at positions `[M]`; only of an exact index."""
+        return self._index.reconstruct_batch(np.ascontiguousarray(positions))
+
+    def set_probes(self, probes: int) -> bool:
+        """Let an inverted index look into so many lists. False when it has no more to give."""
+        inverted = faiss.try_extract_index_ivf(self._index)
+        if inverted is None or inverted.nprobe >= inverted.nlist:
+            return False
+        inverted.nprobe = min(probes, inverted.nlist)
+        return True
+
+    def write(self, path: Path) -> None:
+        """Write to a new file and sync it. Raises `OSError` when the disk does not take it."""
+        with path.open("xb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def build(rows: Vectors, *, factory: str) -> Index:
+    """Train on and hold `[N, D]` rows.
+
+    factory: a FAISS factory string such as "Flat" or "IVF1024,PQ64x4fs,RFlat".
+    Raises `InvalidConfiguration` when FAISS cannot build that from these rows.
+    """
+    index = _made(factory, dim=rows.shape[1])
+    try:
+        index.train(rows)
+        index.add(rows)
+    except RuntimeError as error:
+        raise InvalidConfiguration(
+            f"FAISS cannot build {factory!r} from {len(rows)} vectors ({_reason(error)}): use "
+            '"Flat", or a factory for fewer vectors'
+        ) from error
+    return Index(index)
+
+
+def check_factory(factory: str, *, dim: int) -> None:
+    """Raise `InvalidConfiguration` unless FAISS knows this factory string for this dimension."""
+    _made(factory, dim=dim)
+
+
+def read(path: Path) -> Index:
+    """Map a published index into memory, shared with other processes that map it.
+
+    The caller has verified the file: a malformed one can kill the process (an uncaught C++
+    exception). Raises `InvalidGallery` for one FAISS refuses.
+    """
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        raise InvalidGallery(
+            f"FAISS cannot read {path} ({_reason(error)}): build it again with `lorgnette reindex`"
+        ) from error
+    return Index(cast("_Native", index))
+
+
+def _made(factory: str, *, dim: int) -> _Native:
+    try:
+        index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise InvalidConfiguration(
+            f"{factory!r} is not a FAISS factory string for {dim} dimensions "
+            f'({_reason(error)}): try "Flat", "SQ8" or "HNSW32"'
+        ) from error
+    if isinstance(index, faiss.IndexIDMap):
+        raise InvalidConfiguration(
+            f"{factory!r} brings its own ids, lorgnette keeps them itself: leave IDMap out"
+        )
+    return cast("_Native", index)
+
+
+def _reason(error: RuntimeError) -> str:
+    """FAISS's message without its C++ signature and source line."""
+    return (
+        str(error).strip().rpartition("failed: ")[2].rpartition(".cpp:")[2].lstrip("0123456789: ")
+    )

@@ -1,0 +1,177 @@
+"""Published indexes: immutable directories, and `CURRENT`, which names the live one of each space.
+
+    generations/<n>/manifest.json    what it holds, and the sha256 of every other file
+    generations/<n>/index.faiss      positions 0 … count - 1
+    generations/<n>/keys.npy         `[count]` int64: position -> item key, ascending
+    CURRENT                          {space id: n}
+
+Nothing here opens a published file for writing: truncating a mapped index kills its readers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from lorgnette.bundle import sha256_of
+from lorgnette.errors import InvalidGallery
+from lorgnette.manifest import Sha256, Space
+from service.gallery import faiss_index, files
+from service.gallery.records import Keys
+
+CURRENT_NAME = "CURRENT"
+GENERATIONS_NAME = "generations"
+INDEX_NAME = "index.faiss"
+KEYS_NAME = "keys.npy"
+MANIFEST_NAME = "manifest.json"
+
+_CURRENT = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
+
+
+class GenerationFile(BaseModel):
+    """One file of a generation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=1)]
+
+
+class GenerationManifest(BaseModel):
+    """`manifest.json` of a generation.
+
+    seq: it holds the space as it was after this write. recall_at_10: measured against exact
+    search before it was published, on the gallery's own vectors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    schema_version: Literal[1]
+    generation: Annotated[int, Field(ge=1)]
+    space: Space
+    count: Annotated[int, Field(ge=1)]
+    seq: Annotated[int, Field(ge=1)]
+    factory: str
+    recall_at_10: float
+    created_at: str
+    files: Annotated[dict[Literal["index.faiss", "keys.npy"], GenerationFile], Field(min_length=2)]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An opened generation. keys: position -> item key, ascending."""
+
+    manifest: GenerationManifest
+    index: faiss_index.Index
+    keys: Keys
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Verify every file, then map the index.
+
+        Raises `InvalidGallery` when anything is not what the manifest states; FAISS sees only
+        bytes whose sha256 was right.
+        """
+        manifest = read_manifest(directory)
+        for name, entry in manifest.files.items():
+            _verify(directory / name, entry)
+        index = faiss_index.read(directory / INDEX_NAME)
+        keys = np.load(directory / KEYS_NAME, allow_pickle=False)
+        expected = (manifest.count, manifest.count, manifest.space.dim)
+        if keys.dtype != np.int64 or (len(keys), index.count, index.dim) != expected:
+            raise InvalidGallery(
+                f"{directory} holds {index.count} vectors of {index.dim} numbers and {len(keys)} "
+                f"keys, its manifest states {manifest.count} of {manifest.space.dim}: "
+                "build it again with `lorgnette reindex`"
+            )
+        return cls(manifest=manifest, index=index, keys=keys)
+
+
+def directory_of(data: Path, generation: int) -> Path:
+    """Where a published generation lives."""
+    return data / GENERATIONS_NAME / str(generation)
+
+
+def read_manifest(directory: Path) -> GenerationManifest:
+    """Read a generation's manifest. Raises `InvalidGallery`."""
+    path = directory / MANIFEST_NAME
+    try:
+        return GenerationManifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidGallery(
+            f"{path} cannot be read ({error.strerror}): build it again with `lorgnette reindex`"
+        ) from error
+    except ValidationError as error:
+        raise InvalidGallery(
+            f"{path} is damaged or of another version ({error.errors()[0]['msg']}): "
+            "build it again with `lorgnette reindex`"
+        ) from error
+
+
+def read_current(data: Path) -> dict[str, int]:
+    """The live generation of each space; none yet is an empty dict. Raises `InvalidGallery`."""
+    path = data / CURRENT_NAME
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InvalidGallery(f"{path} cannot be read ({error.strerror})") from error
+    try:
+        return _CURRENT.validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InvalidGallery(
+            f"{path} is damaged ({len(text)} bytes, expected JSON naming a generation by space): "
+            "delete it, which loses nothing, and run `lorgnette index` or `reindex`"
+        ) from error
+
+
+def live_manifest(data: Path, space_id: str) -> GenerationManifest | None:
+    """The manifest of a space's live generation; None when nothing is published yet."""
+    generation = read_current(data).get(space_id)
+    return None if generation is None else read_manifest(directory_of(data, generation))
+
+
+def published(data: Path) -> tuple[int, ...]:
+    """Numbers of the generations on disk, ascending; whatever else lies there is ignored."""
+    folder = data / GENERATIONS_NAME
+    if not folder.is_dir():
+        return ()
+    names = (path.name for path in folder.iterdir())
+    return tuple(sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]*", name)))
+
+
+def promote(data: Path, generation: int) -> GenerationManifest:
+    """Make a published generation the live one of its space: publishing, and rolling back.
+
+    What was written after its `seq` is still found: it comes from the catalogue. The caller holds
+    the writer lock. Raises `InvalidGallery` when the generation cannot be read.
+    """
+    manifest = read_manifest(directory_of(data, generation))
+    current = read_current(data) | {manifest.space.id: generation}
+    with files.disk_errors(data):
+        files.replace_synced(
+            data / CURRENT_NAME, (json.dumps(current, sort_keys=True) + "\n").encode()
+        )
+    return manifest
+
+
+def _verify(path: Path, entry: GenerationFile) -> None:
+    try:
+        size, digest = path.stat().st_size, sha256_of(path)
+    except OSError as error:
+        raise InvalidGallery(
+            f"{path} cannot be read ({error.strerror}): build it again with `lorgnette reindex`"
+        ) from error
+    if size != entry.bytes or digest != entry.sha256:
+        raise InvalidGallery(
+            f"{path} is not the file its manifest describes (expected {entry.bytes} bytes, sha256 "
+            f"{entry.sha256[:12]}…; found {size} bytes, {digest[:12]}…): build it again with "
+            "`lorgnette reindex`"
+        )

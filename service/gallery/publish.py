@@ -1,0 +1,222 @@
+"""Building a generation: written aside, checked by a child process, renamed into place.
+
+    .<n>.building/ -> every file synced -> self-check -> read-only -> <n>/ -> CURRENT
+
+A crash or a failure at any arrow leaves the live generation as it was; what lies aside is swept
+by the next builder. Callers hold the writer lock, so whatever is being built is theirs.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.bundle import sha256_of
+from lorgnette.errors import InvalidGallery, LorgnetteError
+from lorgnette.manifest import Space
+from lorgnette.vectors import Vectors
+from service.gallery import faiss_index, files, generations
+from service.gallery.catalogue import Catalogue, now
+from service.gallery.exact import MARGIN, kth_best
+from service.gallery.generations import GenerationFile, GenerationManifest
+from service.gallery.records import Changes
+from service.gallery.selfcheck import RANKS
+
+log = logging.getLogger(__name__)
+
+KEPT = 2
+"""Generations of a space that stay for rollback, beside the live one."""
+
+_SAMPLE = 200
+_MAX_PROBES = 1024
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of the gallery to ask a new index for. positions: `[Q]`; kth: `[Q]` cosine of the
+    k-th nearest, so that whatever is at least as near counts as found."""
+
+    queries: Vectors
+    positions: NDArray[np.int64]
+    kth: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: Vectors, *, seed: int) -> Sample:
+        """Draw up to 200 of `[N, D]` rows and find their exact neighbours."""
+        positions = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE].astype(np.int64)
+        queries = np.ascontiguousarray(rows[positions])
+        kth = kth_best(queries, rows, k=min(RANKS, len(rows)))
+        return cls(queries=queries, positions=positions, kth=kth)
+
+    def recall(self, found: NDArray[np.int64], rows: Vectors) -> float:
+        """Share of the true ten nearest that `found` `[Q, 10]` holds; ties count as equal."""
+        wanted = min(RANKS, len(rows))
+        hits = 0
+        for query, positions, kth in zip(self.queries, found, self.kth, strict=True):
+            distinct = np.unique(positions[positions >= 0])
+            hits += min(wanted, int((rows[distinct] @ query >= kth - MARGIN).sum()))
+        return hits / (wanted * len(self.queries))
+
+    def lost(self, found: NDArray[np.int64], rows: Vectors) -> int:
+        """How many rows do not find themselves, or a row equal to them, among ten."""
+        return sum(
+            not (rows[positions[positions >= 0]] @ query >= rows[own] @ query - MARGIN).any()
+            for query, positions, own in zip(self.queries, found, self.positions, strict=True)
+        )
+
+
+def publish(
+    catalogue: Catalogue, data: Path, space: Space, *, factory: str, recall_gate: float
+) -> GenerationManifest:
+    """Build the space as the catalogue has it now, check it, and make it live.
+
+    Raises `InvalidGallery` when there is nothing to build from or the result is not good enough,
+    `InvalidConfiguration` for a factory that does not fit, `DiskFull`. The live one then stays.
+    """
+    content = catalogue.changes(space, since=0)
+    if not len(content.keys):
+        raise InvalidGallery(
+            f"space {space.id} has no vectors to build an index from: index some photographs first"
+        )
+    sweep(data)
+    number = max((0, *generations.published(data), *generations.read_current(data).values())) + 1
+    building = data / generations.GENERATIONS_NAME / f".{number}.building"
+    try:
+        with files.disk_errors(data):
+            building.mkdir(parents=True)
+            manifest = _write(building, number, space, content, factory=factory, gate=recall_gate)
+            _seal(building, generations.directory_of(data, number))
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    generations.promote(data, number)
+    log.info("published", extra={"generation": number, "space": space.id, "count": manifest.count})
+    collect(data, space.id)
+    return manifest
+
+
+def _write(
+    building: Path, number: int, space: Space, content: Changes, *, factory: str, gate: float
+) -> GenerationManifest:
+    rows, keys = content.rows, content.keys
+    sample = Sample.of(rows, seed=content.seq)
+    index = faiss_index.build(rows, factory=factory)
+    _widen(index, sample, rows, gate=gate)
+    index.write(building / generations.INDEX_NAME)
+    buffer = io.BytesIO()
+    np.save(buffer, keys)
+    files.write_synced(building / generations.KEYS_NAME, buffer.getvalue())
+    manifest = GenerationManifest(
+        schema_version=1,
+        generation=number,
+        space=space,
+        count=len(keys),
+        seq=content.seq,
+        factory=factory,
+        recall_at_10=0.0,
+        created_at=now(),
+        files={
+            "index.faiss": _entry(building / generations.INDEX_NAME),
+            "keys.npy": _entry(building / generations.KEYS_NAME),
+        },
+    )
+    return _check(building, manifest, sample, rows, gate=gate)
+
+
+def _widen(index: faiss_index.Index, sample: Sample, rows: Vectors, *, gate: float) -> None:
+    """Let an inverted index probe as many lists as the gate needs; others have nothing to turn."""
+    probes = 1
+    while sample.recall(index.search(sample.queries, k=RANKS)[1], rows) < gate:
+        probes *= 2
+        if probes > _MAX_PROBES or not index.set_probes(probes):
+            return
+
+
+def _check(
+    building: Path, manifest: GenerationManifest, sample: Sample, rows: Vectors, *, gate: float
+) -> GenerationManifest:
+    """Ask the written index in a child process; write the manifest with the recall it reached."""
+    path = building / generations.MANIFEST_NAME
+    files.write_synced(path, manifest.model_dump_json(indent=2).encode())
+    found = _ask(building, sample.queries)
+    recall, lost = sample.recall(found, rows), sample.lost(found, rows)
+    if recall < gate or lost > (1 - gate) * len(found):
+        raise InvalidGallery(
+            f"the new index ({manifest.factory}) has recall@10 {recall:.3f} against exact search, "
+            f"expected at least {gate}, and {lost} of {len(found)} vectors do not find "
+            'themselves: it was not published; use a finer factory such as "Flat"'
+        )
+    checked = manifest.model_copy(update={"recall_at_10": round(recall, 4)})
+    path.unlink()
+    files.write_synced(path, (checked.model_dump_json(indent=2) + "\n").encode())
+    return checked
+
+
+def _ask(building: Path, queries: Vectors) -> NDArray[np.int64]:
+    question = io.BytesIO()
+    np.save(question, queries)
+    child = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "service.gallery.selfcheck", str(building)],
+        input=question.getvalue(),
+        capture_output=True,
+        check=False,
+    )
+    if child.returncode != 0:
+        words = child.stderr.decode(errors="replace").strip().splitlines()
+        raise InvalidGallery(
+            f"the new index does not open (exit status {child.returncode}: "
+            f"{words[-1] if words else 'no message'}): it was not published; the live one stays"
+        )
+    found: NDArray[np.int64] = np.load(io.BytesIO(child.stdout), allow_pickle=False)
+    return found
+
+
+def _entry(path: Path) -> GenerationFile:
+    return GenerationFile(sha256=sha256_of(path), bytes=path.stat().st_size)
+
+
+def _seal(building: Path, final: Path) -> None:
+    """Make every file read-only and the directory appear under its number, durably."""
+    for path in building.iterdir():
+        path.chmod(0o444)
+    files.sync_directory(building)
+    building.rename(final)
+    files.sync_directory(final.parent)
+    files.sync_directory(final.parent.parent)
+
+
+def sweep(data: Path) -> None:
+    """Remove what dead builders left aside. The caller holds the writer lock."""
+    folder = data / generations.GENERATIONS_NAME
+    if folder.is_dir():
+        for path in folder.glob(".*.building"):
+            shutil.rmtree(path, ignore_errors=True)
+    for path in data.glob(f".{generations.CURRENT_NAME}.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def collect(data: Path, space_id: str) -> None:
+    """Remove a space's generations older than the live one and the `KEPT` before it."""
+    live = generations.read_current(data).get(space_id, 0)
+    older: list[int] = []
+    for number in generations.published(data):
+        try:
+            manifest = generations.read_manifest(generations.directory_of(data, number))
+        except LorgnetteError:
+            continue
+        if manifest.space.id == space_id and number < live:
+            older.append(number)
+    for number in older[:-KEPT]:
+        # A reader that has it mapped keeps its pages; the name goes first, so none opens half.
+        directory = generations.directory_of(data, number)
+        doomed = directory.with_name(f".{number}.building")
+        directory.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)

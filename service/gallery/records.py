@@ -1,0 +1,65 @@
+"""What goes into the catalogue and comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from lorgnette.vectors import Vectors
+
+Keys = NDArray[np.int64]
+"""`[N]` int64 item keys."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells a changed file without reading it."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """A live item. key: never used twice; source: the file it was embedded from, or empty."""
+
+    key: int
+    id: str
+    source: str
+    metadata: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An item to write. vector: the unit row `[D]` float32."""
+
+    id: str
+    source: str
+    stamp: Stamp
+    metadata: Mapping[str, JsonValue]
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the catalogue holds under an id. has_vector: in the space asked for."""
+
+    key: int
+    id: str
+    source: str
+    stamp: Stamp
+    has_vector: bool
+
+
+@dataclass(frozen=True)
+class Changes:
+    """One space after some `seq`: `rows[i]` is now the vector of `keys[i]`; `gone` have none."""
+
+    seq: int
+    keys: Keys
+    rows: Vectors
+    gone: Keys

@@ -1,0 +1,164 @@
+"""The catalogue's tables, and connections that are safe to trust with them."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lorgnette.errors import DiskFull, GalleryBusy, InvalidGallery
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 30.0
+
+_TABLES = """
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    seq INTEGER NOT NULL
+);
+INSERT INTO state VALUES (1, 0);
+CREATE TABLE spaces (
+    id TEXT PRIMARY KEY,
+    dim INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE TABLE items (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    deleted INTEGER NOT NULL CHECK (deleted IN (0, 1))
+);
+CREATE INDEX items_by_seq ON items (seq);
+CREATE TABLE vectors (
+    space TEXT NOT NULL REFERENCES spaces (id),
+    key INTEGER NOT NULL REFERENCES items (key),
+    seq INTEGER NOT NULL,
+    dtype TEXT NOT NULL CHECK (dtype = 'f32'),
+    blob BLOB NOT NULL,
+    PRIMARY KEY (space, key)
+);
+CREATE INDEX vectors_by_seq ON vectors (space, seq);
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    rate REAL,
+    eta_s REAL,
+    created_at TEXT NOT NULL,
+    heartbeat_at TEXT NOT NULL,
+    result TEXT,
+    error TEXT
+);
+"""
+
+
+class Connection(sqlite3.Connection):
+    """A connection that can be weakly referenced, so that a dead thread's is closed with it."""
+
+
+def connect(path: Path) -> Connection:
+    """Open the catalogue for one thread: WAL, every commit synced, foreign keys enforced."""
+    connection = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Connection,
+    )
+    try:
+        _use_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait for others here, whatever the timeout says: retry."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def prepare(connection: sqlite3.Connection, *, path: Path) -> None:
+    """Create the tables of a new catalogue; refuse one a newer lorgnette wrote."""
+    with transaction(connection):
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise InvalidGallery(
+                f"{path} has schema version {found}, this lorgnette reads up to "
+                f"{SCHEMA_VERSION}: update lorgnette, or choose another --data directory"
+            )
+        if found == SCHEMA_VERSION:
+            return
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+            raise InvalidGallery(
+                f"{path} is a database of another program: choose another --data directory"
+            )
+        for statement in _TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write, all or nothing; when the block has been left, it is on the disk."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several reads of one moment of the catalogue."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as ours: `DiskFull`, `GalleryBusy` or `InvalidGallery`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise DiskFull(
+                f"cannot write to {path} ({error}): free space on its disk and run the same "
+                "command again; everything acknowledged so far is kept"
+            ) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise GalleryBusy(
+                f"{path} stayed locked by another process for {BUSY_TIMEOUT_S:.0f} s: try again"
+            ) from error
+        raise InvalidGallery(
+            f"{path} cannot be used ({error}): restore it from a copy, or choose another "
+            "--data directory and index again"
+        ) from error
