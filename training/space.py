@@ -6,21 +6,21 @@ import hashlib
 import json
 
 import torch
-from lorgnette.manifest import InputSpec, Space
 
+from lorgnette.manifest import InputSpec, Space
 from training.models.embedder import Embedder
 
 _HEX_DIGITS = 12
 
 
-def teacher_sha256(teacher: Embedder, spec: InputSpec) -> str:
-    """sha256 over the weights, the whitening (its head) and the preprocessing, in a fixed order.
+def embedder_sha256(embedder: Embedder, spec: InputSpec) -> str:
+    """sha256 over the weights (whitening included: it is the head) and the preprocessing.
 
-    Every parameter and running statistic goes in by name, shape and little-endian float32 bytes,
-    so the file format, the memory layout and the device do not matter.
+    In a fixed order, every parameter and running statistic by name, shape and little-endian
+    float32 bytes, so the file format, the memory layout and the device do not matter.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(teacher.state_dict().items()):
+    for name, tensor in sorted(embedder.state_dict().items()):
         if not tensor.is_floating_point():  # counters of batch norm: no part of the function
             continue
         values = tensor.detach().to("cpu", torch.float32).contiguous().numpy().astype("<f4")
@@ -32,5 +32,5 @@ def teacher_sha256(teacher: Embedder, spec: InputSpec) -> str:
 
 def space_of(teacher: Embedder, *, name: str, spec: InputSpec) -> Space:
     """The space a teacher defines: id = name + "-" + the first 12 digits of its sha256."""
-    digest = teacher_sha256(teacher, spec)[:_HEX_DIGITS]
+    digest = embedder_sha256(teacher, spec)[:_HEX_DIGITS]
     return Space(id=f"{name}-{digest}", dim=teacher.head.out_features)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import safetensors.torch
-from lorgnette.errors import BundleCorrupt, InvalidBundle
-from lorgnette.manifest import NAME_PATTERN, InputSpec, Provenance, Role, Sha256, Space
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 
+from lorgnette.errors import BundleCorrupt, InvalidBundle
+from lorgnette.manifest import NAME_PATTERN, InputSpec, Provenance, Role, Sha256, Space
 from training.files import sha256_of, write_atomically
 from training.models.embedder import Embedder
 

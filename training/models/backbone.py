@@ -9,8 +9,9 @@ from pathlib import Path
 import safetensors.torch
 import timm
 import torch
-from lorgnette.errors import InvalidConfiguration, MissingExtra
 from torch import Tensor, nn
+
+from lorgnette.errors import InvalidConfiguration, MissingExtra
 
 Weights = dict[str, Tensor]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from lorgnette.errors import InvalidConfiguration
 from numpy.typing import NDArray
 from torch import nn
+
+from lorgnette.errors import InvalidConfiguration
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""Generated photographs and configurations of a few seconds, with a network of 100,000 weights."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from training.config import StudentConfig, TeacherConfig
+
+INPUT = {
+    "size_px": 32,
+    "resize": "antialiased-bilinear-uint8",
+    "aspect": "squash",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
+CROPS = {
+    "seed": 0,
+    "per_photograph": 2,
+    "whole_share": 0.2,
+    "area": [0.2, 1.0],
+    "aspect": 1.4,
+    "flip_share": 0.5,
+    "joined_share": 0.3,
+    "colour": {"share": 0.5, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3},
+}
+MODEL = {
+    "backbone": "test_efficientnet",
+    "weights": "none",
+    "licence": "none",
+    "gem_p": 3,
+    "dim": 8,
+    "input": INPUT,
+}
+DATA = [{"folder": "photos", "splits": None, "role": None, "licence": "generated"}]
+RUNNING = {"threads": 1, "batch_size": 8}
+TEACHER: dict[str, Any] = {
+    "name": "tiny-teacher",
+    "model": MODEL,
+    "data": DATA,
+    "crops": CROPS,
+    "whitening": {"shrinkage": 1.0},
+    "running": RUNNING,
+}
+STUDENT: dict[str, Any] = {
+    "name": "tiny-student",
+    "model": MODEL | {"backbone": "test_efficientnet"},
+    "data": DATA,
+    "crops": CROPS | {"seed": 1},
+    "objective": {"others": "teacher", "self_pair": "only", "loss": {"name": "regression"}},
+    "head": {"ridge": 1e-3},
+    "optimiser": {
+        "frozen": ["conv_stem"],
+        "backbone_lr": 1e-3,
+        "head_lr": 1e-3,
+        "gem_lr": 1e-3,
+        "weight_decay": 0.01,
+        "betas": [0.9, 0.999],
+    },
+    "schedule": {
+        "size_px": 32,
+        "epochs": 3,
+        "batch_size": 8,
+        "warmup_share": 0.1,
+        "final_share": 0.0,
+        "seed": 0,
+        "checkpoint_every_steps": 4,
+    },
+    "averaging": {"decay": 0.9, "interpolation": 1.0},
+    "running": RUNNING,
+}
+
+
+def write_photographs(folder: Path, count: int = 24, *, seed: int = 0) -> None:
+    """JPEGs of smooth random colour, of different sizes."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        coarse = random.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        size = (int(random.integers(40, 80)), int(random.integers(40, 80)))
+        Image.fromarray(coarse).resize(size).save(folder / f"{number:03d}.jpg")
+
+
+def teacher_config(**changes: Any) -> TeacherConfig:
+    return TeacherConfig.model_validate_json(json.dumps(copy.deepcopy(TEACHER) | changes))
+
+
+def student_config(**changes: Any) -> StudentConfig:
+    return StudentConfig.model_validate_json(json.dumps(copy.deepcopy(STUDENT) | changes))

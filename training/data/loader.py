@@ -1,0 +1,85 @@
+"""Batches of rendered views, prepared ahead of the network by one background thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lorgnette.image import read_image
+from lorgnette.manifest import InputSpec
+from training.config import Crops
+from training.data.augment import normalise, render
+from training.data.catalogue import Photographs
+from training.data.crops import draw_view
+from training.pairs import Identity
+
+AHEAD = 4
+"""Batches prepared ahead."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images: float32 `[N, 3, S, S]` normalised.  who: view numbers, and photograph as label."""
+
+    images: Tensor
+    who: Identity
+
+
+@dataclass(frozen=True)
+class Views:
+    """All views of the photographs, numbered: view v is view v % K of photograph v // K."""
+
+    photographs: Photographs
+    crops: Crops
+
+    def __len__(self) -> int:
+        return len(self.photographs.paths) * self.crops.per_photograph
+
+    def batch(self, numbers: NDArray[np.int64], spec: InputSpec) -> Batch:
+        """Render the views with these numbers.  Raises `InvalidImage` if a file changed since."""
+        images = torch.stack([self._render(int(v), spec.size_px) for v in numbers])
+        ids = torch.from_numpy(numbers)
+        labels = torch.from_numpy(numbers // self.crops.per_photograph)
+        return Batch(images=normalise(images, spec), who=Identity(ids=ids, labels=labels))
+
+    def _render(self, number: int, size_px: int) -> Tensor:
+        photograph, k = divmod(number, self.crops.per_photograph)
+        paths = self.photographs.paths
+        view = draw_view(self.crops, photograph=photograph, k=k, photographs=len(paths))
+        return render(view, lambda i: read_image(paths[i]), size_px=size_px)
+
+
+def batches(views: Views, plan: Iterable[NDArray[np.int64]], *, spec: InputSpec) -> Iterator[Batch]:
+    """The planned batches in order, each rendered while the network works on those before."""
+    remaining = iter(plan)
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            while True:
+                while len(waiting) < AHEAD and (numbers := next(remaining, None)) is not None:
+                    waiting.append(pool.submit(views.batch, numbers, spec))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def in_order(first: int, last: int, *, batch_size: int) -> Sequence[NDArray[np.int64]]:
+    """A plan of the views first..last - 1, as they are numbered."""
+    starts = range(first, last, batch_size)
+    return [np.arange(s, min(s + batch_size, last), dtype=np.int64) for s in starts]
+
+
+def shuffled(count: int, *, batch_size: int, seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
+    """A plan of one epoch over `count` views: a permutation by (seed, epoch), cut in batches."""
+    order = np.random.default_rng((seed, epoch)).permutation(count).astype(np.int64)
+    return [order[s : s + batch_size] for s in range(0, count, batch_size)]

@@ -1,0 +1,117 @@
+"""Rows computed once and kept: written by shards, read memory-mapped, bound to their maker."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lorgnette.errors import InvalidConfiguration
+from training.files import sha256_of, write_atomically
+
+SHARD_ROWS = 512
+BINDING_NAME = "binding.json"
+
+
+class Binding(BaseModel):
+    """What the rows are of: which network made them, and from which views.
+
+    network_sha256: of the weights and the preprocessing.  views_sha256: of the photographs' bytes
+    and the way they are cropped.  count, dim: the array's shape.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Literal["embedding", "pooled"]
+    network_sha256: str
+    views_sha256: str
+    count: int
+    dim: int
+    dtype: Literal["float16", "float32"]
+
+
+class RowCache:
+    """`[count, dim]` rows in a directory, in shards of `SHARD_ROWS`, each whole or absent."""
+
+    def __init__(self, directory: Path, binding: Binding) -> None:
+        """Open or begin a cache.
+
+        Raises `InvalidConfiguration` when the directory holds rows of another network or views.
+        """
+        self.directory = directory
+        self.binding = binding
+        self._maps: dict[int, NDArray[np.floating]] = {}
+        path = directory / BINDING_NAME
+        if not path.exists():
+            write_atomically(path, (binding.model_dump_json(indent=2) + "\n").encode())
+        found = _read_binding(path)
+        if found != binding:
+            wanted = binding.model_dump()
+            other = [key for key, value in found.model_dump().items() if value != wanted[key]]
+            raise InvalidConfiguration(
+                f"{directory} holds cached rows of another experiment ({', '.join(other)} differ): "
+                "delete that directory or choose another --out"
+            )
+
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """The (first, last + 1) of each shard not yet written, in order."""
+        for first in range(0, self.binding.count, SHARD_ROWS):
+            if not self._path(first).exists():
+                yield first, min(first + SHARD_ROWS, self.binding.count)
+
+    def done(self) -> int:
+        """How many rows are written."""
+        return self.binding.count - sum(last - first for first, last in self.missing())
+
+    def put(self, first: int, rows: NDArray[np.floating]) -> None:
+        """Write the shard that starts at row `first`, whole or not at all."""
+        expected = (min(SHARD_ROWS, self.binding.count - first), self.binding.dim)
+        assert rows.shape == expected, (rows.shape, expected)
+        content = io.BytesIO()
+        np.save(content, np.ascontiguousarray(rows, dtype=self.binding.dtype))
+        write_atomically(self._path(first), content.getvalue())
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows `[N, dim]` float32 by number; all their shards are written."""
+        gathered = np.empty((len(numbers), self.binding.dim), dtype=np.float32)
+        shards = numbers // SHARD_ROWS
+        for shard in np.unique(shards):
+            chosen = shards == shard
+            gathered[chosen] = self._mapped(int(shard))[numbers[chosen] % SHARD_ROWS]
+        return gathered
+
+    def shards(self) -> Iterator[NDArray[np.float32]]:
+        """All rows in order, a shard at a time."""
+        for first in range(0, self.binding.count, SHARD_ROWS):
+            yield np.asarray(self._mapped(first // SHARD_ROWS), dtype=np.float32)
+
+    def _mapped(self, shard: int) -> NDArray[np.floating]:
+        if shard not in self._maps:
+            path = self._path(shard * SHARD_ROWS)
+            mapped: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+            self._maps[shard] = mapped
+        return self._maps[shard]
+
+    def _path(self, first: int) -> Path:
+        return self.directory / f"rows-{first:09d}.npy"
+
+
+def _read_binding(path: Path) -> Binding:
+    try:
+        return Binding.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InvalidConfiguration(
+            f"{path} does not describe cached rows ({error}): delete its directory"
+        ) from error
+
+
+def views_sha256(photographs_sha256: str, crops: BaseModel) -> str:
+    """sha256 of which photographs are shown and how they are cropped."""
+    record = {"photographs": photographs_sha256, "crops": crops.model_dump(mode="json")}
+    return sha256_of(json.dumps(record, sort_keys=True).encode())

@@ -1,0 +1,58 @@
+"""AdamW over a student's weights, in groups by what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from lorgnette.errors import InvalidConfiguration
+from training.config import Optimiser
+from training.models.embedder import Embedder
+
+
+def adamw(student: Embedder, spec: Optimiser) -> AdamW:
+    """Freeze what is to be frozen and put the rest in groups; matrices decay, vectors do not.
+
+    Raises `InvalidConfiguration` when the backbone has no module of a frozen name,
+
+    """
+    _freeze(student, spec.frozen)
+    groups = [
+        *_groups(student.backbone.parameters(), rate=spec.backbone_lr, decay=spec.weight_decay),
+        *_groups(student.head.parameters(), rate=spec.head_lr, decay=spec.weight_decay),
+        *_groups(student.pool.parameters(), rate=spec.gem_lr, decay=0.0),
+    ]
+    used = [group for group in groups if group["params"]]
+    return AdamW(used, betas=spec.betas, fused=True)
+
+
+def set_rates(optimiser: Optimizer, factor: float) -> None:
+    """Set each group's rate to its own base rate times the factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def _freeze(student: Embedder, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            student.backbone.get_submodule(name).requires_grad_(False)
+        except AttributeError as error:
+            has = ", ".join(key for key, _ in student.backbone.named_children())
+            raise InvalidConfiguration(
+                f"optimiser.frozen: the backbone has no module {name!r}, only {has}"
+            ) from error
+
+
+def _groups(
+    parameters: Iterable[nn.Parameter], *, rate: float, decay: float
+) -> list[dict[str, object]]:
+    trained = [p for p in parameters if p.requires_grad]
+    return [
+        {"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": applied}
+        for chosen, applied in (
+            ([p for p in trained if p.ndim > 1], decay),
+            ([p for p in trained if p.ndim <= 1], 0.0),
+        )
+    ]

@@ -1,0 +1,56 @@
+"""Where a model came from: the commit, the time, the command."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from training.config import Network, Source
+
+
+def git_commit() -> str:
+    """The checkout's commit, with `-dirty` when files differ from it; `unknown` outside of git."""
+    root = Path(__file__).resolve().parent
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}-dirty" if changed else head
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shown(path: Path) -> str:
+    """A path as a command would name it, without this machine's absolute folders."""
+    return path.name if path.is_absolute() else path.as_posix()
+
+
+def described(sources: Iterable[Source]) -> tuple[str, ...]:
+    """Each source in words, such as `caltech101_sample (pool of splits.tsv)`."""
+    return tuple(
+        f"{source.folder} ({source.role} of {source.splits})" if source.role else source.folder
+        for source in sources
+    )
+
+
+def licences(network: Network, sources: Iterable[Source]) -> tuple[str, ...]:
+    """The licences of the pretrained weights and of each source, once each, in that order."""
+    named = [f"weights: {network.licence}"]
+    named += [f"{source.folder}: {source.licence}" for source in sources]
+    return tuple(dict.fromkeys(named))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603  the arguments are this file's own
+        ["git", "-C", str(folder), *arguments],  # noqa: S607  git is found on the PATH
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()

@@ -1,0 +1,100 @@
+"""Making a student: a light network distilled into a teacher's space."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lorgnette.errors import InvalidConfiguration
+from lorgnette.manifest import Provenance
+from training.averaging import interpolated
+from training.checkpoint import Progress
+from training.config import StudentConfig, config_sha256, save_resolved
+from training.data.catalogue import find_photographs
+from training.data.loader import Views
+from training.data.row_cache import RowCache
+from training.embed import cached_embeddings, cached_pooled
+from training.files import sha256_of
+from training.head import solve_ridge
+from training.loop import Lesson, fit
+from training.losses.pair import Regression
+from training.models.backbone import load_weights
+from training.models.embedder import Embedder
+from training.others import Teacher
+from training.provenance import described, git_commit, licences, now
+from training.trained_model import ModelSpec, load_model, save_model
+
+
+def make_student(
+    config: StudentConfig, *, root: Path, teacher: Path, out: Path, command: str
+) -> ModelSpec:
+    """Cache the teacher's rows, solve the head, train the whole, save the model into `out`.
+
+    root: the folder the sources are relative to.  teacher: the directory of a trained teacher.
+    Interrupted, the same call goes on where it was.  Raises typed errors for all that is wrong.
+    """
+    commit = git_commit()
+    guide, guide_spec = load_model(teacher)
+    if guide_spec.role != "gallery" or guide_spec.dim != config.model.dim:
+        raise InvalidConfiguration(
+            f"{teacher} is a {guide_spec.role} model of {guide_spec.dim} dimensions, expected a "
+            f"gallery model of {config.model.dim}: give --teacher the --out of `lorgnette whiten`"
+        )
+    student = Embedder(config.model.backbone, p=config.model.gem_p, dim=config.model.dim).eval()
+    weights = load_weights(
+        student.backbone, name=config.model.backbone, source=config.model.weights
+    )
+    views = Views(find_photographs(root, config.data), config.crops)
+    save_resolved(config, out / "config.json", git_commit=commit)
+    targets = cached_embeddings(
+        out / "teacher", guide, views, spec=guide_spec.input, running=config.running
+    )
+    _initialise_head(student, targets, views, config, out=out)
+    lesson = Lesson(views, Teacher(targets), Regression())
+    progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))
+    _settle(student, progress, share=config.averaging.interpolation)
+    spec = ModelSpec(
+        role="query",
+        name=config.name,
+        backbone=config.model.backbone,
+        dim=config.model.dim,
+        input=config.model.input,
+        space=guide_spec.space,
+        provenance=Provenance(
+            created=now(),
+            git_commit=commit,
+            config_sha256=config_sha256(config),
+            command=command,
+            weights=weights,
+            data=described(config.data),
+            licences=licences(config.model, config.data),
+            metrics={
+                "photographs": len(views.photographs.paths),
+                "views": len(views),
+                "steps": progress.step,
+            },
+        ),
+    )
+    save_model(out, student, spec)
+    return spec
+
+
+def _experiment(config: StudentConfig, targets: RowCache) -> str:
+    record = [config_sha256(config), targets.binding.model_dump(mode="json")]
+    return sha256_of(json.dumps(record, sort_keys=True).encode())
+
+
+def _initialise_head(
+    student: Embedder, targets: RowCache, views: Views, config: StudentConfig, *, out: Path
+) -> None:
+    """The head in closed form, from the untrained backbone's rows to the teacher's."""
+    pooled = cached_pooled(
+        out / "pooled", student, views, spec=config.model.input, running=config.running
+    )
+    pairs = zip(pooled.shards(), targets.shards(), strict=True)
+    solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.head)
+
+
+def _settle(student: Embedder, progress: Progress, *, share: float) -> None:
+    """Give the student its final weights: between where it started and the moving average."""
+    student.load_state_dict(interpolated(progress.start, progress.average, share=share))
