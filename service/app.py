@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = ServiceState(settings=settings, keys=Keys.of(settings))
     for router in (search.router, models.router, admin.router, health.router):

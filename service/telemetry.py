@@ -87,12 +87,12 @@ class RequestTelemetry:
         started = time.perf_counter()
         try:
             await self._app(scope, receive, watched)
-        # The last line of defence: whatever is unforeseen is logged here and nowhere shown.
-        except Exception:
-            log.exception("failed")
+        # The last line of defence: whatever is unforeseen is logged with its id and not shown.
+        except Exception as error:
+            failure = problem_response(scope, error)
             if watched.status is not None:
                 raise
-            await problem_response(scope, RuntimeError())(scope, receive, watched)
+            await failure(scope, receive, watched)
         finally:
             _log_request(scope, status=watched.status, started=started)
             _request_id.reset(token)

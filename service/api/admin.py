@@ -6,14 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from lorgnette.bundle import read_manifest
-from lorgnette.errors import (
-    Conflict,
-    Forbidden,
-    InvalidBundle,
-    InvalidRequest,
-    NotFound,
-    Unauthorized,
-)
+from lorgnette.errors import Conflict, InvalidBundle, NotFound, Unauthorized
 from lorgnette.wire import Job, ReindexRequest
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, admin_door
@@ -40,9 +33,7 @@ class JobsResponse(BaseModel):
     status_code=ACCEPTED,
     response_model=Job,
     openapi_extra=documented_body(ReindexRequest),
-    responses=documented(
-        Unauthorized, Forbidden, Conflict, InvalidRequest, UnsupportedMediaType, RequestTimeout
-    ),
+    responses=documented(Unauthorized, Conflict, UnsupportedMediaType, RequestTimeout),
 )
 async def reindex(request: Request, opened: Ready) -> Response:
     """Start a reindex: embed what the teacher has not seen, build a new generation, publish it.
@@ -61,13 +52,13 @@ async def reindex(request: Request, opened: Ready) -> Response:
     )
 
 
-@router.get("/jobs", responses=documented(Unauthorized, Forbidden))
+@router.get("/jobs", responses=documented(Unauthorized))
 async def jobs(opened: Ready) -> JobsResponse:
     """The latest jobs, newest first."""
     return JobsResponse(jobs=await opened.search_lane.run(lambda: list_jobs(opened.catalogue)))
 
 
-@router.get("/jobs/{job_id}", responses=documented(Unauthorized, Forbidden, NotFound))
+@router.get("/jobs/{job_id}", responses=documented(Unauthorized, NotFound))
 async def job(job_id: str, opened: Ready) -> Job:
     """One job: its state, how far it is, and in the end its result or its problem."""
     return await opened.search_lane.run(lambda: get_job(opened.catalogue, job_id))

@@ -29,7 +29,7 @@ class Readiness(BaseModel):
     count: int
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=documented())
 async def healthz() -> Health:
     """Say that the process is alive; nothing else is looked at."""
     return Health()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from starlette.types import Scope
 from lorgnette import errors
 from lorgnette.errors import InvalidRequest, LorgnetteError, ServerFault, SpaceMismatch
 from lorgnette.wire import PROBLEM_TYPE, Problem
+
+log = logging.getLogger(__name__)
 
 OK, ACCEPTED, PARTIAL_CONTENT, NOT_MODIFIED = 200, 202, 206, 304
 MEDIA_TYPE = "application/problem+json"
@@ -75,7 +78,7 @@ def status_of(kind: type[LorgnetteError]) -> int:
 
 
 def problem_response(scope: Scope, error: Exception) -> Response:
-    """Render an error. Anything that is not meant for clients becomes a plain 500 with the id."""
+    """Render an error. What is not meant for clients is logged, and becomes a 500 with the id."""
     request_id = request_id_of(scope)
     shown = _shown(error, request_id=request_id)
     status = status_of(type(shown))
@@ -112,6 +115,7 @@ def _shown(error: Exception, *, request_id: str) -> LorgnetteError:
         status_of(type(error)) < 500 or isinstance(error, _SHOWN)
     ):
         return error
+    log.error("failed", exc_info=error)
     return ServerFault(
         f"the server failed on this request: its log holds the cause under request id {request_id}"
     )
@@ -177,7 +181,7 @@ def _of_framework(request: Request, error: HTTPException) -> LorgnetteError:
 def documented(*kinds: type[LorgnetteError]) -> dict[int | str, dict[str, object]]:
     """The `responses` of a route for OpenAPI: these errors, and the ones any request may meet."""
     always: tuple[type[LorgnetteError], ...] = (
-        errors.Unavailable, ServerFault, errors.Forbidden, errors.BodyTooLarge,
+        errors.Unavailable, ServerFault, errors.Forbidden, errors.BodyTooLarge, InvalidRequest,
     )  # fmt: skip
     codes: dict[int, list[str]] = {}
     for kind in (*kinds, *always):

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lorgnette.errors import (
-    BodyTooLarge,
     ImageTooLarge,
     InvalidImage,
     InvalidRequest,
@@ -39,8 +38,7 @@ IMAGE_PATH = "/search/image"
     response_model=SearchResponse,
     openapi_extra=documented_body(SearchRequest),
     responses=documented(
-        Unauthorized, SpaceMismatch, InvalidVector, InvalidRequest, UnsupportedMediaType,
-        RequestTimeout,
+        Unauthorized, SpaceMismatch, InvalidVector, UnsupportedMediaType, RequestTimeout
     ),
 )  # fmt: skip
 async def search(request: Request, opened: Ready) -> Response:
@@ -78,8 +76,8 @@ class ImageQuery(BaseModel):
         }
     },
     responses=documented(
-        Unauthorized, SpaceMismatch, NotFound, InvalidImage, ImageTooLarge, BodyTooLarge,
-        InvalidRequest, UnsupportedMediaType, RequestTimeout,
+        Unauthorized, SpaceMismatch, NotFound, InvalidImage, ImageTooLarge,
+        UnsupportedMediaType, RequestTimeout,
     ),
 )  # fmt: skip
 async def search_image(
@@ -174,9 +172,7 @@ def _only_space(opened: Opened) -> str:
     return (able or live)[0]
 
 
-def _found(
-    opened: Opened, snapshot: Snapshot, rows: Vectors, *, k: int, started: float
-) -> bytes:  # fmt: skip
+def _found(opened: Opened, snapshot: Snapshot, rows: Vectors, *, k: int, started: float) -> bytes:
     """Search and render; blocking. An item deleted since the snapshot is left out."""
     found = snapshot.search(rows, k=k)
     items = opened.catalogue.items([hit.key for row in found for hit in row])
