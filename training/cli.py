@@ -64,3 +64,59 @@ def train(
     with run(out, threads=settings.running.threads):
         spec = make_student(settings, root=data, teacher=teacher, out=out, command=command)
     typer.echo(f"{out}: {spec.name}, speaks {spec.space.id}, {spec.space.dim} dimensions")
+
+
+def evaluate(
+    *,
+    gallery: Annotated[Path, typer.Option("--gallery", help="The teacher's bundle.")],
+    query: Annotated[Path, typer.Option("--query", help="The student's bundle.")],
+    dataset: Annotated[Path, typer.Option("--dataset", help="Folder with one folder a class.")],
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--splits",
+            help="TSV path<TAB>role (gallery, query, val, pool), also "
+            "looked for inside the data set; without it: leave-one-out.",
+        ),
+    ] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures to this file.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
+    ] = 2,
+) -> None:
+    """Score a student against its teacher: mAP and P@1 of the three pairings, and their ratios.
+
+    Example: lorgnette evaluate --gallery models/teacher --query models/student
+    --dataset ~/photos/grocery_packages --splits splits.tsv
+    """
+    from rich.console import Console
+
+    from lorgnette.bundle import Bundle
+    from training.evaluation import evaluate as score_pairings
+    from training.evaluation import read_protocol
+    from training.report import table_of, write_json
+
+    teacher, student = Bundle.open(gallery), Bundle.open(query)
+    if splits is None:
+        typer.echo(
+            "warning: leave-one-out over the whole folder; photographs taken in one burst make "
+            "it easy: give --splits for an honest figure",
+            err=True,
+        )
+    elif not splits.is_file():
+        splits = dataset / splits
+    protocol = read_protocol(dataset, splits)
+    evaluation = score_pairings(teacher, student, protocol, workers=workers)
+    scored = evaluation.teacher_to_teacher.queries
+    title = f"{dataset.name}: {scored} queries, {len(protocol.gallery)} in the gallery"
+    Console().print(table_of(evaluation, title=title))
+    for count, what in (
+        (evaluation.skipped, "photographs could not be read and were skipped"),
+        (evaluation.queries_without_match, "queries have no match in the gallery: not scored"),
+    ):
+        if count:
+            typer.echo(f"{count} {what}", err=True)
+    if json_out is not None:
+        write_json(json_out, evaluation, gallery=teacher, query=student, protocol=protocol)

@@ -13,14 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import NAME_PATTERN, InputSpec
+from training.data.splits import SplitRole
 from training.files import sha256_of, write_atomically
-from training.pairs import SelfPair
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-SplitRole = Literal["gallery", "query", "val", "pool"]
+
+SelfPair = Literal["ignore", "positive", "only"]
+"""The pair of a view with its own row: not used, a positive, or the only pair used."""
 
 
 class _Frozen(BaseModel):
@@ -151,19 +153,33 @@ class Optimiser(_Frozen):
     betas: tuple[Share, Share]
 
 
+class SizePhase(_Frozen):
+    """size_px: of the training images.  until: the share of all steps where this phase ends."""
+
+    size_px: Annotated[int, Field(ge=16)]
+    until: Share
+
+
 class Schedule(_Frozen):
     """Linear warm-up over a share of the steps, then a cosine down to `final_share` of the rate.
 
-    size_px: of the training images, which may be smaller than the model's input to save time.
+    sizes: of the training images, which may be smaller than the model's input to save time.
     """
 
-    size_px: Annotated[int, Field(ge=16)]
+    sizes: Annotated[tuple[SizePhase, ...], Field(min_length=1)]
     epochs: Annotated[int, Field(ge=0)]
     batch_size: Count
     warmup_share: Share
     final_share: Share
     seed: Annotated[int, Field(ge=0)]
     checkpoint_every_steps: Count
+
+    @model_validator(mode="after")
+    def _phases_follow_each_other(self) -> Self:
+        ends = [phase.until for phase in self.sizes]
+        if ends != sorted(set(ends)) or ends[-1] != 1:
+            raise ValueError(f"sizes: `until` must grow and end at 1, found {ends}")
+        return self
 
 
 class Averaging(_Frozen):

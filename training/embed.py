@@ -65,7 +65,8 @@ def _fill(
     task: str,
 ) -> None:
     missing = list(cache.missing())
-    plan = [b for shard in missing for b in in_order(*shard, batch_size=running.batch_size)]
+    sizes = {"batch_size": running.batch_size, "size_px": spec.size_px}
+    plan = [order for shard in missing for order in in_order(*shard, **sizes)]
     rendered = batches(views, plan, spec=spec)
     with progress_bar() as bar, torch.inference_mode():
         number = bar.add_task(task, total=len(views), completed=cache.done())

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lorgnette.errors import InvalidConfiguration
 from training.averaging import average_into, copied
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.config import Schedule, StudentConfig
-from training.data.loader import Batch, Views, batches, shuffled
+from training.data.loader import Batch, Order, Views, batches, shuffled
 from training.losses.pair import PairLoss
 from training.metrics import keep_lines_before, log_line
 from training.models.embedder import Embedder
@@ -67,11 +65,10 @@ def fit(
     keep_lines_before(out / METRICS_NAME, step=progress.step)
     steps = steps_of(config.schedule, len(lesson.views))
     plan = islice(_plan(config.schedule, len(lesson.views)), progress.step, None)
-    spec = config.model.input.model_copy(update={"size_px": config.schedule.size_px})
     network = with_frozen_norms(student).to(memory_format=torch.channels_last)
     with progress_bar() as bar:
         task = bar.add_task("training", total=steps, completed=progress.step)
-        for batch in batches(lesson.views, plan, spec=spec):
+        for batch in batches(lesson.views, plan, spec=config.model.input):
             measures = _update(progress, network, batch, lesson, config, steps=steps)
             if progress.step % LOG_EVERY_STEPS == 0 or progress.step == steps - 1:
                 _log(out / METRICS_NAME, measures, progress.step, views=len(batch.images))
@@ -89,9 +86,15 @@ def steps_of(schedule: Schedule, views: int) -> int:
     return schedule.epochs * math.ceil(views / schedule.batch_size)
 
 
-def _plan(schedule: Schedule, views: int) -> Iterator[NDArray[np.int64]]:
+def _plan(schedule: Schedule, views: int) -> Iterator[Order]:
+    steps, number = steps_of(schedule, views), 0
     for epoch in range(schedule.epochs):
-        yield from shuffled(views, batch_size=schedule.batch_size, seed=schedule.seed, epoch=epoch)
+        for numbers in shuffled(
+            views, batch_size=schedule.batch_size, seed=schedule.seed, epoch=epoch
+        ):
+            phase = next(p for p in schedule.sizes if number < p.until * steps)
+            yield Order(numbers, phase.size_px)
+            number += 1
 
 
 def _update(

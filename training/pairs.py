@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-SelfPair = Literal["ignore", "positive", "only"]
-"""The pair of a view with its own row: not used, a positive, or the only pair used."""
+from training.config import SelfPair
 
 
 @dataclass(frozen=True)

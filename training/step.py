@@ -12,10 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training.config import SelfPair
 from training.data.loader import Batch
 from training.losses.pair import PairLoss
 from training.others import Others
-from training.pairs import SelfPair, pair_up
+from training.pairs import pair_up
 
 
 def step(

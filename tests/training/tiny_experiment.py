@@ -49,7 +49,7 @@ TEACHER: dict[str, Any] = {
 }
 STUDENT: dict[str, Any] = {
     "name": "tiny-student",
-    "model": MODEL | {"backbone": "test_efficientnet"},
+    "model": MODEL | {"gem_p": 1},
     "data": DATA,
     "crops": CROPS | {"seed": 1},
     "objective": {"others": "teacher", "self_pair": "only", "loss": {"name": "regression"}},
@@ -63,7 +63,7 @@ STUDENT: dict[str, Any] = {
         "betas": [0.9, 0.999],
     },
     "schedule": {
-        "size_px": 32,
+        "sizes": [{"size_px": 24, "until": 0.5}, {"size_px": 32, "until": 1.0}],
         "epochs": 3,
         "batch_size": 8,
         "warmup_share": 0.1,

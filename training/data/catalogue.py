@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorgnette.errors import InvalidConfiguration, InvalidImage
-from lorgnette.image import EXTENSIONS, read_image
-from training.config import Source, SplitRole
+from lorgnette.image import read_image
+from training.config import Source
+from training.data.splits import all_photographs, paths_with_role, read_splits
 from training.progress import track
 
 log = logging.getLogger(__name__)
-
-ROLES: tuple[SplitRole, ...] = ("gallery", "query", "val", "pool")
 
 
 @dataclass(frozen=True)
@@ -58,42 +56,9 @@ def paths_of(root: Path, source: Source) -> list[Path]:
     folder = root / source.folder
     if not folder.is_dir():
         raise InvalidConfiguration(f"no folder {folder}: check --data and `folder` in the YAML")
-    if source.splits is None:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
-    else:
-        splits = read_splits(folder / source.splits)
-        found = sorted(folder / path for path, role in splits.items() if role == source.role)
-        missing = [path for path in found if not path.is_file()]
-        if missing:
-            raise InvalidConfiguration(
-                f"{source.splits} names {len(missing)} files that are not in {folder}, "
-                f"the first is {missing[0].relative_to(folder)}: fetch them or mend the file"
-            )
-    if not found:
-        wanted = f" with role {source.role!r}" if source.role else ""
-        raise InvalidConfiguration(f"{folder} holds no photographs{wanted}")
-    return found
-
-
-def read_splits(path: Path) -> dict[str, SplitRole]:
-    """Read a TSV `path<TAB>role`.  Raises `InvalidConfiguration` naming the first bad line."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfiguration(f"cannot read the splits {path}: {error}") from error
-    roles = {str(role): role for role in ROLES}
-    splits: dict[str, SplitRole] = {}
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2 or row[1] not in roles:
-            raise InvalidConfiguration(
-                f"{path}, line {number}: expected path<TAB>role, role one of "
-                f"{', '.join(ROLES)}; found {row}"
-            )
-        if row[0] in splits:
-            raise InvalidConfiguration(f"{path}, line {number}: {row[0]} is listed twice")
-        splits[row[0]] = roles[row[1]]
-    return splits
+    if source.splits is None or source.role is None:
+        return all_photographs(folder)
+    return paths_with_role(folder, read_splits(folder / source.splits), source.role)
 
 
 def _digest_if_readable(path: Path) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,11 +42,11 @@ class Views:
     def __len__(self) -> int:
         return len(self.photographs.paths) * self.crops.per_photograph
 
-    def batch(self, numbers: NDArray[np.int64], spec: InputSpec) -> Batch:
-        """Render the views with these numbers.  Raises `InvalidImage` if a file changed since."""
-        images = torch.stack([self._render(int(v), spec.size_px) for v in numbers])
-        ids = torch.from_numpy(numbers)
-        labels = torch.from_numpy(numbers // self.crops.per_photograph)
+    def batch(self, order: Order, spec: InputSpec) -> Batch:
+        """Render the ordered views.  Raises `InvalidImage` if a file changed since."""
+        images = torch.stack([self._render(int(v), order.size_px) for v in order.numbers])
+        ids = torch.from_numpy(order.numbers)
+        labels = torch.from_numpy(order.numbers // self.crops.per_photograph)
         return Batch(images=normalise(images, spec), who=Identity(ids=ids, labels=labels))
 
     def _render(self, number: int, size_px: int) -> Tensor:
@@ -56,15 +56,26 @@ class Views:
         return render(view, lambda i: read_image(paths[i]), size_px=size_px)
 
 
-def batches(views: Views, plan: Iterable[NDArray[np.int64]], *, spec: InputSpec) -> Iterator[Batch]:
-    """The planned batches in order, each rendered while the network works on those before."""
+@dataclass(frozen=True)
+class Order:
+    """A batch to be: which views, int64 `[N]`, at which size."""
+
+    numbers: NDArray[np.int64]
+    size_px: int
+
+
+def batches(views: Views, plan: Iterable[Order], *, spec: InputSpec) -> Iterator[Batch]:
+    """The planned batches in order, each rendered while the network works on those before.
+
+    spec: mean and standard deviation; the size is each order's.
+    """
     remaining = iter(plan)
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
             while True:
-                while len(waiting) < AHEAD and (numbers := next(remaining, None)) is not None:
-                    waiting.append(pool.submit(views.batch, numbers, spec))
+                while len(waiting) < AHEAD and (order := next(remaining, None)) is not None:
+                    waiting.append(pool.submit(views.batch, order, spec))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -73,13 +84,13 @@ def batches(views: Views, plan: Iterable[NDArray[np.int64]], *, spec: InputSpec)
                 future.cancel()
 
 
-def in_order(first: int, last: int, *, batch_size: int) -> Sequence[NDArray[np.int64]]:
-    """A plan of the views first..last - 1, as they are numbered."""
+def in_order(first: int, last: int, *, batch_size: int, size_px: int) -> list[Order]:
+    """The views first..last - 1, as they are numbered."""
     starts = range(first, last, batch_size)
-    return [np.arange(s, min(s + batch_size, last), dtype=np.int64) for s in starts]
+    return [Order(np.arange(s, min(s + batch_size, last), dtype=np.int64), size_px) for s in starts]
 
 
-def shuffled(count: int, *, batch_size: int, seed: int, epoch: int) -> Sequence[NDArray[np.int64]]:
-    """A plan of one epoch over `count` views: a permutation by (seed, epoch), cut in batches."""
+def shuffled(count: int, *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """One epoch over `count` views: a permutation by (seed, epoch), cut in batches."""
     order = np.random.default_rng((seed, epoch)).permutation(count).astype(np.int64)
     return [order[s : s + batch_size] for s in range(0, count, batch_size)]

@@ -1,0 +1,74 @@
+"""An evaluation as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from lorgnette.bundle import Bundle
+from training.evaluation import Evaluation, Protocol
+from training.files import write_atomically
+
+
+def table_of(evaluation: Evaluation, *, title: str) -> Table:
+    """Three pairings, mAP and P@1 in per cent, and their ratios to teacher → teacher."""
+    table = Table(title=title)
+    table.add_column("query → gallery")
+    for name in ("mAP", "P@1", "mAP ratio", "P@1 ratio"):
+        table.add_column(name, justify="right")
+    for name, figures in _rows(evaluation).items():
+        table.add_row(
+            name.replace("_to_", " → "),
+            f"{100 * figures['mean_ap']:.2f}",
+            f"{100 * figures['precision_at_1']:.2f}",
+            f"{figures['mean_ap_ratio']:.3f}",
+            f"{figures['precision_at_1_ratio']:.3f}",
+        )
+    return table
+
+
+def write_json(
+    path: Path, evaluation: Evaluation, *, gallery: Bundle, query: Bundle, protocol: Protocol
+) -> None:
+    """Write the figures with their conditions."""
+    record = {
+        "gallery": {"name": gallery.manifest.name, "version": gallery.manifest.version},
+        "query": {"name": query.manifest.name, "version": query.manifest.version},
+        "space": gallery.space.id,
+        "variants": {
+            "gallery": gallery.default_variant(),
+            "query": query.default_variant(),
+        },
+        "dataset": protocol.folder.name,
+        "protocol": "leave-one-out" if protocol.is_leave_one_out else "gallery and query",
+        "photographs": {"queries": len(protocol.queries), "gallery": len(protocol.gallery)},
+        "skipped": evaluation.skipped,
+        "queries_scored": evaluation.teacher_to_teacher.queries,
+        "queries_without_match": evaluation.queries_without_match,
+        "scores": _rows(evaluation),
+    }
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _rows(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    reference = evaluation.teacher_to_teacher
+    scores = {
+        "teacher_to_teacher": evaluation.teacher_to_teacher,
+        "student_to_student": evaluation.student_to_student,
+        "student_to_teacher": evaluation.student_to_teacher,
+    }
+    return {
+        name: {
+            "mean_ap": score.mean_ap,
+            "precision_at_1": score.precision_at_1,
+            "mean_ap_ratio": _ratio(score.mean_ap, reference.mean_ap),
+            "precision_at_1_ratio": _ratio(score.precision_at_1, reference.precision_at_1),
+        }
+        for name, score in scores.items()
+    }
+
+
+def _ratio(value: float, reference: float) -> float:
+    return value / reference if reference else 0.0
