@@ -64,8 +64,8 @@ lint-deploy: install ## hadolint, dclint and nginx -t on the deployment files (n
 
 models: install ## Train and export both shipped bundles again: make models DATA=photographs
 	@test -n '$(DATA)' || { echo "make models needs DATA=<root of the photographs>" >&2; exit 2; }
-	$(BIN)/lorgnette whiten training/configs/teacher.yaml --data '$(DATA)' --out runs/teacher
-	$(BIN)/lorgnette train training/configs/student.yaml --data '$(DATA)' \
+	$(BIN)/lorgnette whiten training/configs/teacher_lite2.yaml --data '$(DATA)' --out runs/teacher
+	$(BIN)/lorgnette train training/configs/student_lite0.yaml --data '$(DATA)' \
 		--teacher runs/teacher --out runs/student
 	$(BIN)/lorgnette export runs/teacher --out models/teacher
 	$(BIN)/lorgnette export runs/student --out models/student

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorgnette.errors import InvalidConfiguration, InvalidImage
-from lorgnette.image import EXTENSIONS
+from lorgnette.errors import InvalidConfiguration, InvalidInput
 from service.demo.photographs import GALLERY_NAME, sample_folder, write_sample_gallery
 from service.demo.queries import Query, photo_queries, sample_queries
+from service.gallery.scan import scan
 
 
 @dataclass(frozen=True)
@@ -50,43 +50,32 @@ def sample_gallery(data: Path, *, on_picture: Callable[[], None]) -> Gallery:
     """
     home = _home(data, GALLERY_NAME)
     photos = home / "gallery"
-    for _ in write_sample_gallery(sample_folder(), photos):
+    source = sample_folder()
+    for _ in write_sample_gallery(source, photos):
         on_picture()
-    return Gallery(photos, home, tuple(sample_queries(photos, home / "queries")))
+    return Gallery(photos, home, tuple(sample_queries(source, home / "queries")))
 
 
 def own_gallery(photos: Path, data: Path) -> Gallery:
-    """The user's folder. Raises `InvalidConfiguration`, or `InvalidImage` when none is readable."""
-    if not photos.is_dir():
-        found = "a file" if photos.exists() else "nothing"
-        raise InvalidConfiguration(
-            f"--photos {photos}: expected a folder of photos, found {found} there"
-        )
+    """The user's folder.
+
+    Raises `InvalidInput` when it is none, or holds no photograph or only unreadable ones, and
+    `InvalidConfiguration` when the demo would find its own pictures in it.
+    """
+    files = scan(photos).photographs
     photos = photos.resolve()
     if data.resolve().is_relative_to(photos):
         raise InvalidConfiguration(
             f"the demo's data folder {data} is inside the photos {photos}, where its own pictures "
             "would be found again: name another with --data"
         )
-    files = photographs_in(photos)
-    if not files:
-        raise InvalidConfiguration(
-            f"no photos in {photos}: expected files ending in {', '.join(sorted(EXTENSIONS))}"
-        )
     digest = hashlib.sha256(os.fsencode(photos)).hexdigest()[:8]
     plain = re.sub(r"[^A-Za-z0-9]+", "-", photos.name).strip("-") or "photos"
     home = _home(data, f"{plain}-{digest}")
     queries = tuple(photo_queries(photos, files, home / "queries"))
     if not queries:
-        raise InvalidImage(f"none of the {len(files)} pictures in {photos} can be read")
+        raise InvalidInput(f"none of the {len(files)} photographs in {photos} can be read")
     return Gallery(photos, home, queries)
-
-
-def photographs_in(folder: Path) -> list[Path]:
-    """Every file below the folder that an indexer takes for a photograph, in a fixed order."""
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()
-    )
 
 
 def _home(data: Path, name: str) -> Path:

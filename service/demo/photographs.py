@@ -39,7 +39,7 @@ PHOTOGRAPHS = (
 """File names in scikit-image's data folder. Its documentation gives the origin of each (CC0, public
 domain or no known restriction for most); none is copied into this repository."""
 
-QUERIED = ("chelsea", "coffee", "motorcycle_left")
+QUERIED = ("chelsea.png", "coffee.png", "motorcycle_left.png")
 """The photographs of the sample gallery the three queries are made from."""
 
 VIEWS: tuple[ViewKind, ...] = (

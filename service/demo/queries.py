@@ -14,6 +14,7 @@ from lorgnette.errors import InvalidImage
 from lorgnette.image import read_image
 from service.demo.photographs import MAX_GALLERY_SEED, QUERIED
 from service.demo.views import ViewKind, make_view
+from service.gallery.scan import Photograph
 
 KINDS: tuple[ViewKind, ...] = ("perspective", "crop", "light")
 """A query is all of these at once; a picture of the sample gallery is never more than one."""
@@ -25,8 +26,8 @@ COUNT = 3
 class Query:
     """A query photograph and what it must find.
 
-    path: the generated view. photo: the picture it was made from, relative to the gallery.
-    is_match: whether a picture of the gallery, relative path with slashes, is the right answer.
+    path: the generated view. photo: id, in the gallery, of the picture it was made from.
+    is_match: whether the item of this id is a right answer.
     """
 
     path: Path
@@ -34,23 +35,25 @@ class Query:
     is_match: Callable[[str], bool]
 
 
-def sample_queries(gallery: Path, folder: Path) -> list[Query]:
-    """Three queries about the sample gallery; any picture of the same photograph is right."""
+def sample_queries(source: Path, folder: Path) -> list[Query]:
+    """Three queries about the sample gallery; any picture of the same photograph is right.
+
+    source: the folder of the original photographs.
+    """
     queries: list[Query] = []
-    for name in QUERIED:
-        original = next((gallery / name).glob("original.*"))
-        path = folder / f"{name}.jpg"
-        _write_view(original, path, seed=MAX_GALLERY_SEED + 1 + len(queries))
-        relative = original.relative_to(gallery).as_posix()
-        queries.append(Query(path=path, photo=relative, is_match=_in_folder(name)))
+    for part, photo in enumerate(Path(name) for name in QUERIED):
+        path = folder / f"query-{part + 1}.jpg"
+        _write_view(source / photo, path, seed=MAX_GALLERY_SEED + 1 + part)
+        original = f"{photo.stem}/original{photo.suffix}"
+        queries.append(Query(path, original, is_match=_in_folder(photo.stem)))
     return queries
 
 
-def photo_queries(gallery: Path, files: Sequence[Path], folder: Path) -> list[Query]:
+def photo_queries(gallery: Path, files: Sequence[Photograph], folder: Path) -> list[Query]:
     """Queries about up to three of the user's photographs, spread over the folder.
 
-    files: the gallery's photographs in a fixed order. Pictures that cannot be read are passed
-    over. A photo is found when it, or a byte-identical copy of it, is the answer.
+    Pictures that cannot be read are passed over. A photo is found when it, or a byte-identical
+    copy of it, is the answer.
     """
     queries: list[Query] = []
     for part in range(COUNT):
@@ -58,18 +61,16 @@ def photo_queries(gallery: Path, files: Sequence[Path], folder: Path) -> list[Qu
         chosen = files[len(files) * part // COUNT : len(files) * (part + 1) // COUNT]
         photo = _first_readable(chosen, path, seed=MAX_GALLERY_SEED + 1 + part)
         if photo is not None:
-            relative = photo.relative_to(gallery).as_posix()
-            match = _same_photo(gallery, photo)
-            queries.append(Query(path=path, photo=relative, is_match=match))
+            queries.append(Query(path, photo.id, is_match=_same_photo(gallery, photo)))
     return queries
 
 
-def _first_readable(files: Sequence[Path], path: Path, *, seed: int) -> Path | None:
+def _first_readable(files: Sequence[Photograph], path: Path, *, seed: int) -> Photograph | None:
     """Write a view of the readable photo nearest after the middle; None when there is none."""
     middle = len(files) // 2
     for photo in (*files[middle:], *files[:middle]):
         with contextlib.suppress(InvalidImage):
-            _write_view(photo, path, seed=seed)
+            _write_view(photo.path, path, seed=seed)
             return photo
     return None
 
@@ -84,11 +85,12 @@ def _in_folder(name: str) -> Callable[[str], bool]:
     return lambda found: found.split("/", 1)[0] == name
 
 
-def _same_photo(gallery: Path, photo: Path) -> Callable[[str], bool]:
+def _same_photo(gallery: Path, photo: Photograph) -> Callable[[str], bool]:
     def is_match(found: str) -> bool:
-        other = gallery / found
-        if other == photo:
+        if found == photo.id:
             return True
-        return other.is_file() and filecmp.cmp(other, photo, shallow=False)
+        with contextlib.suppress(OSError):
+            return filecmp.cmp(gallery / found, photo.path, shallow=False)
+        return False
 
     return is_match
