@@ -34,7 +34,8 @@ class Meter:
         self._total = total
         self._done = 0
         self._started = time.monotonic()
-        report(Progress(stage=stage, done=0, total=total, rate=None, eta_s=None))
+        if total:
+            report(Progress(stage=stage, done=0, total=total, rate=None, eta_s=None))
 
     def advance(self) -> None:
         """One more is done."""

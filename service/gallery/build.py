@@ -89,11 +89,16 @@ def index_folder(
         if len(broken) == len(found.photographs):
             raise InvalidInput(_none_readable(folder, broken))
         live, is_new = _publish_changes(catalogue, data, space, options=options)
+    unread = {skipped.name for skipped in broken}
     return Summary(
         embedded=len(todo) - len(broken),
         unchanged=len(found.photographs) - len(todo),
         skipped=(*found.skipped, *broken),
-        displaced=tuple(photo.id for photo in todo if _displaces(known.get(photo.id), photo)),
+        displaced=tuple(
+            photo.id
+            for photo in todo
+            if photo.id not in unread and _displaces(known.get(photo.id), photo)
+        ),
         is_new_generation=is_new,
         live=live,
     )

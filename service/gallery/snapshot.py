@@ -127,6 +127,7 @@ class LiveGallery:
         self._data = data
         self._poll_s = poll_s
         self._catalogue: Catalogue | None = None
+        self._refreshing = threading.Lock()
         self._followers: dict[str, _Follower] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._refused: dict[str, tuple[int, InvalidGallery]] = {}
@@ -137,7 +138,7 @@ class LiveGallery:
     def start(self) -> None:
         """Open what is live and begin to follow. Raises `InvalidGallery` when it is damaged."""
         self._catalogue = Catalogue.open(self._data)
-        self._refresh(self._catalogue)
+        self.refresh()
         for _, error in self._refused.values():
             raise error
         self._thread = threading.Thread(target=self._run, name="live-gallery", daemon=True)
@@ -173,11 +174,16 @@ class LiveGallery:
         """The views of all live spaces, by space id."""
         return tuple(self._snapshots.values())
 
+    def refresh(self) -> None:
+        """See everything acknowledged before this call, without waiting for the thread."""
+        assert self._catalogue is not None, "start() comes first"
+        with self._refreshing:
+            self._refresh(self._catalogue)
+
     def _run(self) -> None:
-        assert self._catalogue is not None
         while not self._stopping.wait(self._poll_s):
             try:
-                self._refresh(self._catalogue)
+                self.refresh()
             except LorgnetteError as error:
                 log.error("cannot follow the gallery", extra={"reason": str(error)})
 

@@ -1,0 +1,200 @@
+"""The service's verbs of the `lorgnette` command. Heavy imports wait until a verb is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+INTERRUPTED = 130
+
+Data = Annotated[
+    Path,
+    typer.Option(help="Directory that holds the gallery's data.", envvar="LORGNETTE_DATA"),
+]
+Teacher = Annotated[
+    Path,
+    typer.Option(help="Gallery bundle that embeds the photographs.", envvar="LORGNETTE_TEACHER"),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Photographs embedded at once.", show_default="one a core"),
+]
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        help='FAISS factory string, such as "Flat" (exact), "SQ8" or "HNSW32".',
+        show_default="that of the live index, else Flat",
+    ),
+]
+RecallGate = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Publish only if recall@10 against exact search reaches it."),
+]
+
+_DATA, _TEACHER, _GATE = Path("lorgnette-data"), Path("models/teacher"), 0.95
+
+
+def index(
+    folder: Annotated[Path, typer.Argument(help="Folder of photographs.", show_default=False)],
+    *,
+    data: Data = _DATA,
+    teacher: Teacher = _TEACHER,
+    prefix: Annotated[
+        str, typer.Option(help="Put before every id, to keep folders apart.", show_default=False)
+    ] = "",
+    threads: Threads = None,
+    factory: Factory = None,
+    recall_gate: RecallGate = _GATE,
+) -> None:
+    """Embed a folder of photographs and make them searchable.
+
+    Subfolders are included. Only new and changed photographs are read; after
+    Ctrl-C or a crash the same command goes on where it stopped. Broken
+    photographs are skipped and named.
+
+    \b
+    Examples:
+      lorgnette index ~/Pictures
+      lorgnette index /mnt/archive --prefix archive --data /srv/gallery
+    """
+    _use_one_thread_a_search()
+    from service.console import reporting, tell
+    from service.gallery.build import Options, index_folder
+
+    with _interruptible(), reporting() as report:
+        options = Options(
+            threads=threads or _cores(), factory=factory, recall_gate=recall_gate, report=report
+        )
+        summary = index_folder(folder, data, teacher, prefix=prefix, options=options)
+    tell(summary)
+
+
+def reindex(
+    *,
+    data: Data = _DATA,
+    teacher: Teacher = _TEACHER,
+    threads: Threads = None,
+    factory: Factory = None,
+    recall_gate: RecallGate = _GATE,
+    job: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Build the index anew, embedding what a new teacher's space lacks.
+
+    Photographs are read again from where they were indexed. Searches go on
+    meanwhile, and the spaces of other teachers stay live. After Ctrl-C or a
+    crash the same command goes on.
+
+    \b
+    Examples:
+      lorgnette reindex --teacher models/teacher-2
+      lorgnette reindex --factory HNSW32 --recall-gate 0.98
+    """
+    _use_one_thread_a_search()
+    from service.console import reporting, tell
+    from service.gallery.build import Options
+    from service.gallery.build import reindex as build_again
+    from service.jobs import reindex_as_job
+
+    with _interruptible(), reporting() as report:
+        options = Options(
+            threads=threads or _cores(), factory=factory, recall_gate=recall_gate, report=report
+        )
+        if job is None:
+            summary = build_again(data, teacher, options=options)
+        else:
+            summary = reindex_as_job(data, teacher, options=options, job_id=job)
+    tell(summary)
+
+
+def serve(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory that holds the gallery's data.", show_default="lorgnette-data"
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Gallery bundle that POST /admin/reindex embeds with.",
+            show_default="models/teacher",
+        ),
+    ] = None,
+    student: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Query bundle to hand out and to encode photographs with; may be repeated.",
+            show_default="models/student",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on; beyond this machine only with both keys.",
+            show_default="127.0.0.1",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080"),
+    ] = None,
+) -> None:
+    """Answer searches over HTTP, until Ctrl-C.
+
+    Every option, and more, may be set as a LORGNETTE_* variable. The keys only there, or as files
+    in /run/secrets: LORGNETTE_SEARCH_KEY opens the search, LORGNETTE_ADMIN_KEY everything.
+
+    \b
+    Examples:
+      lorgnette serve
+      lorgnette serve --data /srv/gallery --port 9000
+      lorgnette serve --student models/phone --student models/web
+      LORGNETTE_SEARCH_KEY=... LORGNETTE_ADMIN_KEY=... lorgnette serve --host 0.0.0.0
+    """
+    _use_one_thread_a_search()
+    from service.settings import load_settings
+
+    settings = load_settings(
+        data=data,
+        teacher=teacher,
+        students=tuple(student) if student else None,
+        host=host,
+        port=port,
+    )
+    from service.app import create_app
+    from service.server import run
+    from service.telemetry import configure_logging
+
+    configure_logging()
+    run(
+        create_app(settings),
+        settings,
+        on_ready=lambda url: typer.echo(f"lorgnette answers at {url} (Ctrl-C stops it)"),
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(
+            "stopped; what was indexed is kept: run the same command again to go on", err=True
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _use_one_thread_a_search() -> None:
+    # FAISS reads this when it is imported; its own setter affects only the calling thread.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
