@@ -23,7 +23,10 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket, not yet listening. Raises `InvalidConfiguration` when it cannot be had."""
+    """A listening socket. Raises `InvalidConfiguration` when it cannot be had.
+
+    It listens before anything is loaded: a bound socket alone does not keep a second server off.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -36,6 +39,7 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
+        bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
         raise InvalidConfiguration(_why_not(error, host=host, port=port)) from error

@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     """Everything one server process is configured with. Frozen; unknown names are refused.
 
     search_key and admin_key may also be files `lorgnette_search_key` and `lorgnette_admin_key` of
-    the secrets folder. Without any key the service listens on this machine only.
+    the secrets folder. Without any key the service listens on this machine only. factory: None
+    keeps the live index's, at first "Flat".
     """
 
     model_config = SettingsConfigDict(
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     max_image_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
-    factory: Annotated[str, Field(min_length=1)] = "Flat"
+    factory: str | None = None
     recall_gate: Annotated[float, Field(ge=0, le=1)] = 0.95
     search_threads: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1

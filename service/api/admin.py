@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from lorgnette.bundle import read_manifest
-from lorgnette.errors import Conflict, InvalidBundle, NotFound, Unauthorized
+from lorgnette.errors import Conflict, InvalidBundle, InvalidRequest, NotFound, Unauthorized
 from lorgnette.wire import Job, ReindexRequest
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, admin_door
@@ -64,7 +66,17 @@ async def job(job_id: str, opened: Ready) -> Job:
     return await opened.search_lane.run(lambda: get_job(opened.catalogue, job_id))
 
 
+def _check_factory(factory: str | None) -> None:
+    """Only the characters FAISS's factory strings are made of reach the job's command line."""
+    if factory is not None and re.fullmatch(r"[A-Za-z0-9_,()\[\]:.=-]{1,128}", factory) is None:
+        raise InvalidRequest(
+            "factory: expected a FAISS factory string such as 'Flat' or 'IVF256,SQ8', "
+            f"found {factory[:40]!r}: leave it out to keep the configured one"
+        )
+
+
 def _start(asked: ReindexRequest, *, settings: Settings) -> Job:
+    _check_factory(asked.factory)
     try:
         read_manifest(settings.teacher)
     except InvalidBundle as error:

@@ -65,6 +65,7 @@ STATUS: dict[type[LorgnetteError], int] = {
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
     errors.TimedOut: 504,
+    errors.DiskFull: 507,
 }
 """Status of a class and, by inheritance, of its subclasses."""
 
