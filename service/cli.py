@@ -130,6 +130,7 @@ def serve(
         list[Path] | None,
         typer.Option(
             help="Query bundle to hand out and to encode photographs with; may be repeated.",
+            metavar="<path>",
             show_default="models/student",
         ),
     ] = None,
