@@ -73,17 +73,17 @@ class Report:
     def reply(self, reply: Reply) -> None:
         """Print the ranked results of one query and where the time went."""
         query = reply.query
-        found = "[green]found[/]" if reply.is_found else "[red]not found[/]"
+        found = ("found", "green") if reply.is_found else ("not found", "red")
         self._say("")
-        self._out.print(
-            Text.from_markup("[bold]Query[/] "), Text(query.photo), f"({QUERY_NOTE}):", found
-        )
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading, justify in (("rank", "right"), ("score", "right"), ("picture", "left")):
-            table.add_column(heading, justify=justify, header_style="dim")  # type: ignore[arg-type]
+        self._out.print(Text.assemble(("Query ", "bold"), query.photo, f" ({QUERY_NOTE}): ", found))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("rank", justify="right")
+        table.add_column("score", justify="right")
+        table.add_column("picture", overflow="fold")
+        table.add_column()
         for rank, hit in enumerate(reply.hits, start=1):
-            style = "green" if query.is_match(hit.id) else ""
-            table.add_row(str(rank), f"{hit.score:.3f}", Text(hit.id, style=style))
+            own = "own photo" if query.is_match(hit.id) else ""
+            table.add_row(str(rank), f"{hit.score:.3f}", Text(hit.id), Text(own, style="green"))
         self._out.print(table)
         self._say(
             f"encode {reply.encode_ms:.1f} ms here, search {reply.search_ms:.1f} ms there and back "
