@@ -41,7 +41,10 @@ def train(
     config: ConfigArgument,
     *,
     data: DataOption,
-    teacher: Annotated[Path, typer.Option("--teacher", help="The --out of `lorgnette whiten`.")],
+    teacher: Annotated[
+        Path,
+        typer.Option("--teacher", help="The --out of `lorgnette whiten`, or its bundle (faster)."),
+    ],
     out: OutOption,
 ) -> None:
     """Make a student: distil a light network into a teacher's space.

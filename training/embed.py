@@ -10,30 +10,30 @@ import torch
 from torch import Tensor
 
 from lorgnette.manifest import InputSpec
+from lorgnette.vectors import Vectors
 from training.config import Running
+from training.data.augment import normalise
 from training.data.loader import Views, batches, in_order
 from training.data.row_cache import Binding, RowCache, views_sha256
+from training.guide import Guide
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
 from training.progress import progress_bar
 from training.space import embedder_sha256
 
 
-def cached_embeddings(
-    directory: Path, teacher: Embedder, views: Views, *, spec: InputSpec, running: Running
-) -> RowCache:
+def cached_embeddings(directory: Path, guide: Guide, views: Views, *, running: Running) -> RowCache:
     """The teacher's unit rows `[views, D]`, float16 on disk."""
     binding = Binding(
         kind="embedding",
-        network_sha256=embedder_sha256(teacher, spec),
+        network_sha256=guide.sha256,
         views_sha256=views_sha256(views.photographs.sha256, views.crops),
         count=len(views),
-        dim=teacher.head.out_features,
+        dim=guide.space.dim,
         dtype="float16",
     )
     cache = RowCache(directory, binding)
-    network = with_frozen_norms(teacher)
-    _fill(cache, network, views, spec=spec, running=running, task="teacher's vectors")
+    _fill(cache, guide.embed, views, running, size_px=guide.size_px, task="teacher's vectors")
     return cache
 
 
@@ -50,29 +50,37 @@ def cached_pooled(
         dtype="float32",
     )
     cache = RowCache(directory, binding)
-    network = with_frozen_norms(embedder)
-    _fill(cache, network.pooled, views, spec=spec, running=running, task="pooled features")
+    network = with_frozen_norms(embedder).to(memory_format=torch.channels_last)
+
+    def pooled(images: Tensor) -> Vectors:
+        with torch.inference_mode():
+            rows: Vectors = network.pooled(normalise(images, spec)).numpy()
+        return rows
+
+    _fill(cache, pooled, views, running, size_px=spec.size_px, task="pooled features")
     return cache
 
 
 def _fill(
     cache: RowCache,
-    network: Callable[[Tensor], Tensor],
+    embed: Callable[[Tensor], Vectors],
     views: Views,
-    *,
-    spec: InputSpec,
     running: Running,
+    *,
+    size_px: int,
     task: str,
 ) -> None:
     missing = list(cache.missing())
-    sizes = {"batch_size": running.batch_size, "size_px": spec.size_px}
-    plan = [order for shard in missing for order in in_order(*shard, **sizes)]
-    rendered = batches(views, plan, spec=spec)
-    with progress_bar() as bar, torch.inference_mode():
+    per_shard = [
+        in_order(first, last, batch_size=running.batch_size, size_px=size_px)
+        for first, last in missing
+    ]
+    rendered = batches(views, [order for orders in per_shard for order in orders])
+    with progress_bar() as bar:
         number = bar.add_task(task, total=len(views), completed=cache.done())
-        for first, last in missing:
-            rows: list[Tensor] = []
-            for _ in range(first, last, running.batch_size):
-                rows.append(network(next(rendered).images))
+        for (first, _), orders in zip(missing, per_shard, strict=True):
+            rows: list[Vectors] = []
+            for _ in orders:
+                rows.append(embed(next(rendered).images))
                 bar.advance(number, len(rows[-1]))
-            cache.put(first, np.asarray(torch.cat(rows).numpy()))
+            cache.put(first, np.concatenate(rows))

@@ -10,11 +10,14 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from lorgnette.errors import InvalidConfiguration
+from lorgnette.manifest import InputSpec
 from training.averaging import average_into, copied
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.config import Schedule, StudentConfig
+from training.data.augment import normalise
 from training.data.loader import Batch, Order, Views, batches, shuffled
 from training.losses.pair import PairLoss
 from training.metrics import keep_lines_before, log_line
@@ -50,6 +53,20 @@ class Measures:
     seconds: float
 
 
+class Prepared(nn.Module):
+    """A network that takes images as they are stored: uint8 `[N, 3, S, S]`."""
+
+    def __init__(self, network: Embedder, spec: InputSpec) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.spec = spec
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns unit rows `[N, D]`."""
+        rows: Tensor = self.network(normalise(images, self.spec))
+        return rows
+
+
 def fit(
     student: Embedder, lesson: Lesson, config: StudentConfig, *, out: Path, experiment: str
 ) -> Progress:
@@ -65,10 +82,10 @@ def fit(
     keep_lines_before(out / METRICS_NAME, step=progress.step)
     steps = steps_of(config.schedule, len(lesson.views))
     plan = islice(_plan(config.schedule, len(lesson.views)), progress.step, None)
-    network = with_frozen_norms(student).to(memory_format=torch.channels_last)
+    network = Prepared(with_frozen_norms(student), config.model.input)
     with progress_bar() as bar:
         task = bar.add_task("training", total=steps, completed=progress.step)
-        for batch in batches(lesson.views, plan, spec=config.model.input):
+        for batch in batches(lesson.views, plan):
             measures = _update(progress, network, batch, lesson, config, steps=steps)
             if progress.step % LOG_EVERY_STEPS == 0 or progress.step == steps - 1:
                 _log(out / METRICS_NAME, measures, progress.step, views=len(batch.images))
@@ -99,7 +116,7 @@ def _plan(schedule: Schedule, views: int) -> Iterator[Order]:
 
 def _update(
     progress: Progress,
-    network: Embedder,
+    network: Prepared,
     batch: Batch,
     lesson: Lesson,
     config: StudentConfig,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import Provenance
 from training.averaging import interpolated
 from training.checkpoint import Progress
@@ -15,6 +14,7 @@ from training.data.loader import Views
 from training.data.row_cache import RowCache
 from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
+from training.guide import open_guide
 from training.head import solve_ridge
 from training.loop import Lesson, fit
 from training.losses.pair import Regression
@@ -22,7 +22,7 @@ from training.models.backbone import load_weights
 from training.models.embedder import Embedder
 from training.others import Teacher
 from training.provenance import described, git_commit, licences, now
-from training.trained_model import ModelSpec, load_model, save_model
+from training.trained_model import ModelSpec, save_model
 
 
 def make_student(
@@ -30,25 +30,18 @@ def make_student(
 ) -> ModelSpec:
     """Cache the teacher's rows, solve the head, train the whole, save the model into `out`.
 
-    root: the folder the sources are relative to.  teacher: the directory of a trained teacher.
+    root: the folder the sources are relative to.  teacher: a trained teacher or its bundle.
     Interrupted, the same call goes on where it was.  Raises typed errors for all that is wrong.
     """
     commit = git_commit()
-    guide, guide_spec = load_model(teacher)
-    if guide_spec.role != "gallery" or guide_spec.dim != config.model.dim:
-        raise InvalidConfiguration(
-            f"{teacher} is a {guide_spec.role} model of {guide_spec.dim} dimensions, expected a "
-            f"gallery model of {config.model.dim}: give --teacher the --out of `lorgnette whiten`"
-        )
+    guide = open_guide(teacher, dim=config.model.dim, threads=config.running.threads)
     student = Embedder(config.model.backbone, p=config.model.gem_p, dim=config.model.dim).eval()
     weights = load_weights(
         student.backbone, name=config.model.backbone, source=config.model.weights
     )
     views = Views(find_photographs(root, config.data), config.crops)
     save_resolved(config, out / "config.json", git_commit=commit)
-    targets = cached_embeddings(
-        out / "teacher", guide, views, spec=guide_spec.input, running=config.running
-    )
+    targets = cached_embeddings(out / "teacher", guide, views, running=config.running)
     _initialise_head(student, targets, views, config, out=out)
     lesson = Lesson(views, Teacher(targets), Regression())
     progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))
@@ -59,7 +52,7 @@ def make_student(
         backbone=config.model.backbone,
         dim=config.model.dim,
         input=config.model.input,
-        space=guide_spec.space,
+        space=guide.space,
         provenance=Provenance(
             created=now(),
             git_commit=commit,

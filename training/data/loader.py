@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorgnette.image import read_image
-from lorgnette.manifest import InputSpec
 from training.config import Crops
-from training.data.augment import normalise, render
+from training.data.augment import render
 from training.data.catalogue import Photographs
 from training.data.crops import draw_view
 from training.pairs import Identity
@@ -26,7 +25,7 @@ AHEAD = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """images: float32 `[N, 3, S, S]` normalised.  who: view numbers, and photograph as label."""
+    """images: uint8 `[N, 3, S, S]`.  who: view numbers, and the photograph as label."""
 
     images: Tensor
     who: Identity
@@ -42,12 +41,12 @@ class Views:
     def __len__(self) -> int:
         return len(self.photographs.paths) * self.crops.per_photograph
 
-    def batch(self, order: Order, spec: InputSpec) -> Batch:
+    def batch(self, order: Order) -> Batch:
         """Render the ordered views.  Raises `InvalidImage` if a file changed since."""
         images = torch.stack([self._render(int(v), order.size_px) for v in order.numbers])
         ids = torch.from_numpy(order.numbers)
         labels = torch.from_numpy(order.numbers // self.crops.per_photograph)
-        return Batch(images=normalise(images, spec), who=Identity(ids=ids, labels=labels))
+        return Batch(images=images, who=Identity(ids=ids, labels=labels))
 
     def _render(self, number: int, size_px: int) -> Tensor:
         photograph, k = divmod(number, self.crops.per_photograph)
@@ -64,18 +63,15 @@ class Order:
     size_px: int
 
 
-def batches(views: Views, plan: Iterable[Order], *, spec: InputSpec) -> Iterator[Batch]:
-    """The planned batches in order, each rendered while the network works on those before.
-
-    spec: mean and standard deviation; the size is each order's.
-    """
+def batches(views: Views, plan: Iterable[Order]) -> Iterator[Batch]:
+    """The planned batches in order, each rendered while the network works on those before."""
     remaining = iter(plan)
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
             while True:
                 while len(waiting) < AHEAD and (order := next(remaining, None)) is not None:
-                    waiting.append(pool.submit(views.batch, order, spec))
+                    waiting.append(pool.submit(views.batch, order))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
