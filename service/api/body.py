@@ -9,6 +9,7 @@ import anyio
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lorgnette.errors import BodyTooLarge
@@ -69,10 +70,15 @@ def _too_large(limit: int) -> BodyTooLarge:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises `BodyTooLarge`; `RequestTimeout` after `BODY_TIMEOUT_S`."""
+    """The whole body.
+
+    Raises `BodyTooLarge`; `RequestTimeout` after `BODY_TIMEOUT_S`, or when the caller went away.
+    """
     try:
         with anyio.fail_after(BODY_TIMEOUT_S):
             return await request.body()
+    except ClientDisconnect as error:
+        raise RequestTimeout("the connection ended before the body did: send it again") from error
     except TimeoutError as error:
         raise RequestTimeout(
             f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s: send it again"

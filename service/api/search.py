@@ -32,6 +32,9 @@ router = APIRouter(tags=["search"], dependencies=[Depends(search_door)])
 
 IMAGE_PATH = "/search/image"
 
+_SHOWN_CHARS = 100
+"""No space's id is longer; what a request calls one is repeated to it only so far."""
+
 
 @router.post(
     "/search",
@@ -142,9 +145,9 @@ def live_snapshot(opened: Opened, space_id: str) -> Snapshot:
         )
         raise SpaceMismatch(
             f"this gallery speaks {' and '.join(error.expected)}, the query speaks "
-            f"{space_id!r}: {way_out}",
+            f"{space_id[:_SHOWN_CHARS]!r}: {way_out}",
             expected=error.expected,
-            found=space_id,
+            found=space_id[:_SHOWN_CHARS],
             students=fitting,
         ) from error
 

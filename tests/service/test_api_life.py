@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 
 from lorgnette.bundle import Bundle
-from lorgnette.errors import InvalidBundle, InvalidConfiguration, Unavailable
+from lorgnette.errors import InvalidBundle, InvalidConfiguration, InvalidGallery, Unavailable
 from service.app import create_app
 from service.gallery.catalogue import CATALOGUE_NAME
 from service.lane import Lane
@@ -129,6 +130,18 @@ def test_a_broken_student_stops_the_start_with_its_own_error(
             asyncio.run(start())
 
 
+def test_a_damaged_catalogue_stops_the_start_with_its_own_error(settings: Settings) -> None:
+    (settings.data / CATALOGUE_NAME).write_bytes(b"not a database" * 1000)
+    app = create_app(settings)
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    with pytest.raises(InvalidGallery, match=CATALOGUE_NAME):
+        asyncio.run(start())
+
+
 def test_a_failure_shows_the_client_an_id_and_the_log_the_cause(
     settings: Settings, log_lines: io.StringIO
 ) -> None:
@@ -172,6 +185,20 @@ def test_every_request_is_one_line_of_json_without_its_vector(
     assert (line["method"], line["path"], line["status"]) == ("POST", "/search", 200)
     assert line["took_ms"] > 0
     assert "0.98765" not in log_lines.getvalue()
+
+
+def test_a_caller_who_hangs_up_in_the_middle_is_no_failure_of_ours(
+    settings: Settings, log_lines: io.StringIO
+) -> None:
+    with serving(settings) as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as raw:
+            raw.sendall(
+                b"POST /search HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hung-up-12345\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            )
+        eventually(lambda: "hung-up-12345" in log_lines.getvalue())
+        assert '"failed"' not in log_lines.getvalue()
+        assert client.post("/search", json=SEARCH).status_code == 200
 
 
 def test_a_full_lane_refuses_at_once_and_is_free_again_afterwards() -> None:
