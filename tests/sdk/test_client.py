@@ -29,7 +29,6 @@ from tests.sdk.library import JOB, search_route, spaces_of
 from tests.sdk.loopback import RESET, Loopback, Received, Reply, in_turn, ok, problem, serving
 from tests.tiny_bundle import write_tiny_bundle
 
-
 # httpx reads every certificate authority for each new transport; loopback needs none.
 PLAIN = ssl.create_default_context()
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorgnette._answers import Answer, parse
+from lorgnette._photo import media_type
 from lorgnette.errors import (
     InvalidConfiguration,
-    InvalidImage,
     InvalidRequest,
     ServerFault,
     SpaceMismatch,
@@ -148,30 +148,6 @@ def segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise InvalidRequest(f"{text!r} is not a name or an id")
     return quote(text, safe="")
-
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-)
-
-
-def media_type(photo: bytes) -> str:
-    """The photograph's `Content-Type`, from its first bytes. Raises `InvalidImage`."""
-    if photo[:4] == b"RIFF" and photo[8:12] == b"WEBP":
-        return "image/webp"
-    for signature, media in _SIGNATURES:
-        if photo.startswith(signature):
-            return media
-    raise InvalidImage(
-        "the photograph is not in a format we read (JPEG, PNG, WebP, BMP, TIFF, GIF): convert it"
-        if photo
-        else "the photograph is empty (0 bytes)"
-    )
 
 
 def require_encoder(encoder: T | None) -> T:

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
 from lorgnette._answers import MAX_ANSWER_BYTES, Answer, unreachable
-from lorgnette._calls import Call
+from lorgnette._calls import Call, Steps
 from lorgnette._retry import policy
 from lorgnette.errors import InvalidConfiguration, ServerFault
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class Sender:
             base_url=connection.base_url, headers=connection.headers(), transport=transport
         )
 
+    def run(self, steps: Steps[T], timeout_s: float | None) -> T:
+        """Carry an operation through: send each call it yields, give it back the answer."""
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(self.send(call, timeout_s))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
     def send(self, call: Call, timeout_s: float | None) -> Answer:
         """One call, with its retries. Raises `Unreachable` or `TimedOut` when no answer came."""
         limit_s = _limit_s(self.connection, timeout_s)
@@ -69,11 +82,16 @@ class Sender:
             return Retrying(**rules)(self._attempt, call, limit_s)
 
     def _attempt(self, call: Call, limit_s: float) -> Answer:
-        reading = _Reading(limit_s)
         with self.http.stream(**call.arguments(), timeout=limit_s) as response:
-            for chunk in response.iter_bytes():
-                reading.add(chunk)
-            return reading.answer(response)
+            return read_answer(response, limit_s=limit_s)
+
+
+def read_answer(response: httpx.Response, *, limit_s: float) -> Answer:
+    """Read a response to its end, but no longer than `limit_s` and `MAX_ANSWER_BYTES`."""
+    reading = _Reading(limit_s)
+    for chunk in response.iter_bytes():
+        reading.add(chunk)
+    return reading.answer(response)
 
 
 class AsyncSender:
@@ -84,6 +102,16 @@ class AsyncSender:
         self.http = httpx.AsyncClient(
             base_url=connection.base_url, headers=connection.headers(), transport=transport
         )
+
+    async def run(self, steps: Steps[T], timeout_s: float | None) -> T:
+        """Carry an operation through: send each call it yields, give it back the answer."""
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(await self.send(call, timeout_s))
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
     async def send(self, call: Call, timeout_s: float | None) -> Answer:
         """One call, with its retries. Raises `Unreachable` or `TimedOut` when no answer came."""

@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette._calls import Conversation, Steps, require_encoder
+from lorgnette._calls import Conversation, require_encoder
+from lorgnette._photo import photo_bytes
 from lorgnette._senders import AsyncSender, Connection, Sender
 from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidImage
 from lorgnette.image import ImageSource
 from lorgnette.manifest import Space
 from lorgnette.wire import DEFAULT_K, Hit, Job, SearchResponse, SpaceInfo, StudentInfo
-
-T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -63,10 +60,10 @@ class Client:
         fit, before anything is embedded when the server does not speak the encoder's space.
         """
         encoder = require_encoder(self.encoder)
-        self._run(self._conversation.ensure_live(encoder.space), timeout_s)
+        self._sender.run(self._conversation.ensure_live(encoder.space), timeout_s)
         row = encoder.encode(image)
         steps = self._conversation.search(row[None], space=encoder.space, k=k)
-        return self._run(steps, timeout_s).results[0]
+        return self._sender.run(steps, timeout_s).results[0]
 
     def search_vectors(
         self,
@@ -77,7 +74,7 @@ class Client:
         timeout_s: float | None = None,
     ) -> SearchResponse:
         """Ask about vectors `[N, D]` of a space embedded elsewhere; `results[i]` is row i's."""
-        return self._run(self._conversation.search(rows, space=space, k=k), timeout_s)
+        return self._sender.run(self._conversation.search(rows, space=space, k=k), timeout_s)
 
     def search_image(
         self,
@@ -88,20 +85,20 @@ class Client:
         timeout_s: float | None = None,
     ) -> list[Hit]:
         """Send the photograph itself (a path or encoded bytes); the server's student embeds it."""
-        steps = self._conversation.search_image(_photo_bytes(photo), space=space, k=k)
-        return self._run(steps, timeout_s)
+        steps = self._conversation.search_image(photo_bytes(photo), space=space, k=k)
+        return self._sender.run(steps, timeout_s)
 
     def spaces(self, *, timeout_s: float | None = None) -> list[SpaceInfo]:
         """The live spaces, with their counts and the students that fit."""
-        return self._run(self._conversation.spaces(), timeout_s)
+        return self._sender.run(self._conversation.spaces(), timeout_s)
 
     def models(self, *, timeout_s: float | None = None) -> list[StudentInfo]:
         """The student bundles the server hands out; `lorgnette.pull_bundle` fetches one."""
-        return self._run(self._conversation.models(), timeout_s)
+        return self._sender.run(self._conversation.models(), timeout_s)
 
     def job(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """The state of a job (needs an admin key). Raises `NotFound`."""
-        return self._run(self._conversation.job(job_id), timeout_s)
+        return self._sender.run(self._conversation.job(job_id), timeout_s)
 
     def reindex(self, *, factory: str | None = None, timeout_s: float | None = None) -> Job:
         """Start a reindex (needs an admin key). Raises `Conflict` when one runs already.
@@ -109,7 +106,7 @@ class Client:
         factory: a FAISS factory string; None keeps the server's. After `TimedOut` or `Unreachable`
         the reindex may have started: it is not asked for twice.
         """
-        return self._run(self._conversation.reindex(factory), timeout_s)
+        return self._sender.run(self._conversation.reindex(factory), timeout_s)
 
     def close(self) -> None:
         """Close the connections. The client cannot be used afterwards."""
@@ -118,22 +115,8 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _run(self, steps: Steps[T], timeout_s: float | None) -> T:
-        try:
-            call = next(steps)
-            while True:
-                call = steps.send(self._sender.send(call, timeout_s))
-        except StopIteration as done:
-            result: T = done.value
-            return result
 
 
 class AsyncClient:
@@ -158,10 +141,10 @@ class AsyncClient:
     ) -> list[Hit]:
         """See `Client.search`."""
         encoder = require_encoder(self.encoder)
-        await self._run(self._conversation.ensure_live(encoder.space), timeout_s)
+        await self._sender.run(self._conversation.ensure_live(encoder.space), timeout_s)
         row = await asyncio.to_thread(encoder.encode, image)
         steps = self._conversation.search(row[None], space=encoder.space, k=k)
-        return (await self._run(steps, timeout_s)).results[0]
+        return (await self._sender.run(steps, timeout_s)).results[0]
 
     async def search_vectors(
         self,
@@ -172,7 +155,7 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> SearchResponse:
         """See `Client.search_vectors`."""
-        return await self._run(self._conversation.search(rows, space=space, k=k), timeout_s)
+        return await self._sender.run(self._conversation.search(rows, space=space, k=k), timeout_s)
 
     async def search_image(
         self,
@@ -183,25 +166,25 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> list[Hit]:
         """See `Client.search_image`."""
-        content = await asyncio.to_thread(_photo_bytes, photo)
+        content = await asyncio.to_thread(photo_bytes, photo)
         steps = self._conversation.search_image(content, space=space, k=k)
-        return await self._run(steps, timeout_s)
+        return await self._sender.run(steps, timeout_s)
 
     async def spaces(self, *, timeout_s: float | None = None) -> list[SpaceInfo]:
         """See `Client.spaces`."""
-        return await self._run(self._conversation.spaces(), timeout_s)
+        return await self._sender.run(self._conversation.spaces(), timeout_s)
 
     async def models(self, *, timeout_s: float | None = None) -> list[StudentInfo]:
         """See `Client.models`."""
-        return await self._run(self._conversation.models(), timeout_s)
+        return await self._sender.run(self._conversation.models(), timeout_s)
 
     async def job(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """See `Client.job`."""
-        return await self._run(self._conversation.job(job_id), timeout_s)
+        return await self._sender.run(self._conversation.job(job_id), timeout_s)
 
     async def reindex(self, *, factory: str | None = None, timeout_s: float | None = None) -> Job:
         """See `Client.reindex`."""
-        return await self._run(self._conversation.reindex(factory), timeout_s)
+        return await self._sender.run(self._conversation.reindex(factory), timeout_s)
 
     async def aclose(self) -> None:
         """Close the connections. The client cannot be used afterwards."""
@@ -210,28 +193,5 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    async def _run(self, steps: Steps[T], timeout_s: float | None) -> T:
-        try:
-            call = next(steps)
-            while True:
-                call = steps.send(await self._sender.send(call, timeout_s))
-        except StopIteration as done:
-            result: T = done.value
-            return result
-
-
-def _photo_bytes(photo: Path | str | bytes) -> bytes:
-    if isinstance(photo, bytes):
-        return photo
-    try:
-        return Path(photo).read_bytes()
-    except OSError as error:
-        raise InvalidImage(f"{photo} cannot be read: {error.strerror}") from error
