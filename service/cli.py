@@ -35,6 +35,25 @@ RecallGate = Annotated[
     float,
     typer.Option(min=0, max=1, help="Publish only if recall@10 against exact search reaches it."),
 ]
+Students = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Query bundle to hand out and to encode photographs with; may be repeated.",
+        metavar="<path>",
+        show_default="models/student",
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        help="Address to listen on; beyond this machine only with both keys.",
+        show_default="127.0.0.1",
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080"),
+]
 
 _DATA, _TEACHER, _GATE = Path("lorgnette-data"), Path("models/teacher"), 0.95
 
@@ -113,43 +132,16 @@ def reindex(
 
 def serve(
     *,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Directory that holds the gallery's data.", show_default="lorgnette-data"
-        ),
-    ] = None,
-    teacher: Annotated[
-        Path | None,
-        typer.Option(
-            help="Gallery bundle that POST /admin/reindex embeds with.",
-            show_default="models/teacher",
-        ),
-    ] = None,
-    student: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Query bundle to hand out and to encode photographs with; may be repeated.",
-            metavar="<path>",
-            show_default="models/student",
-        ),
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            help="Address to listen on; beyond this machine only with both keys.",
-            show_default="127.0.0.1",
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080"),
-    ] = None,
+    data: Data = _DATA,
+    teacher: Teacher = _TEACHER,
+    student: Students = None,
+    host: Host = None,
+    port: Port = None,
 ) -> None:
     """Answer searches over HTTP, until Ctrl-C.
 
-    Every option, and more, may be set as a LORGNETTE_* variable. The keys only there, or as files
-    in /run/secrets: LORGNETTE_SEARCH_KEY opens the search, LORGNETTE_ADMIN_KEY everything.
+    Every option may be set as a LORGNETTE_* variable; the keys only so, or as files in
+    /run/secrets: LORGNETTE_SEARCH_KEY opens the search, LORGNETTE_ADMIN_KEY everything.
 
     \b
     Examples:
