@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorgnette.errors import InvalidConfiguration
-from lorgnette.manifest import Variant, is_name
 
 if TYPE_CHECKING:
     from export.package import Packaged
+    from lorgnette.manifest import Variant
 
 VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "net", "pre")
 
@@ -44,6 +44,8 @@ def export(
 
     Example: lorgnette export runs/student --out models/student
     """
+    from lorgnette.manifest import is_name
+
     chosen = _parsed(variants)
     for option, value in (("--name", name), ("--version", version)):
         if value is not None and not is_name(value):
@@ -84,13 +86,15 @@ def _show(packaged: Packaged) -> None:
     manifest, report = packaged.bundle.manifest, packaged.report
     figures: dict[str, tuple[str, ...]] = {
         found.variant: (
-            *(f"{value:.7f}" for value in (found.cosine_min, found.cosine_mean)),
-            *(f"{value:.7f}" for value in (found.centred_min, found.end_to_end_min)),
+            *(f"{value:.6f}" for value in (found.cosine_min, found.cosine_mean)),
+            *(f"{value:.6f}" for value in (found.centred_min, found.end_to_end_min)),
             f"{found.ms:.1f}",
         )
         for found in report.agreements
     }
-    table = Table("file", "MB", "cosine min", "mean", "centred min", "end to end min", "ms")
+    table = Table("file", "MB", "cosine", "mean", "centred", "end to end", "ms")
+    for column in table.columns:
+        column.no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     for variant, entry in manifest.files.items():
@@ -98,9 +102,10 @@ def _show(packaged: Packaged) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{report.images} images; cosine to torch on the same resized pixels; end to end: behind "
-        f"torchvision's resize, from which the graph's differs by at most {report.resize_max:.0f} "
-        f"of 255 ({report.resize_mean:.3f} on average in the worst image); ms: one thread here",
+        f"The least cosine over {report.images} images to torch on the same resized pixels (also "
+        "centred on their mean), and end to end, behind torchvision's resize, from which the "
+        f"graph's differs by at most {report.resize_max:.0f} of 255 ({report.resize_mean:.3f} on "
+        "average in the worst image). ms: one image, one thread, this machine.",
         style="dim",
     )
     typer.echo(
