@@ -1,0 +1,97 @@
+"""What the verbs of `cli.py` write: tables, JSON lines, vectors, and a bar."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lorgnette.errors import InvalidConfiguration
+
+if TYPE_CHECKING:
+    from lorgnette.pull import OnProgress
+    from lorgnette.vectors import Vectors
+    from lorgnette.wire import Hit
+
+
+class VectorFormat(StrEnum):
+    """How `encode` writes vectors."""
+
+    JSON = "json"
+    BASE64 = "base64"
+    NPY = "npy"
+
+
+def table(photo: Path, hits: list[Hit]) -> str:
+    """The photograph's name, then rank, score and id of each hit."""
+    lines = [f"{'rank':>6}  {'score':>7}  id"] if hits else ["  nothing found"]
+    lines += [f"{n:>6}  {hit.score:>7.4f}  {_visible(hit.id)}" for n, hit in enumerate(hits, 1)]
+    return "\n".join([_visible(str(photo)), *lines])
+
+
+def _visible(text: str) -> str:
+    """The text without control characters: a server's id must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def json_line(photo: Path, hits: list[Hit]) -> str:
+    """The photograph's name and its hits as one JSON object."""
+    return json.dumps({"photo": str(photo), "hits": [hit.model_dump() for hit in hits]})
+
+
+def vectors(photos: list[Path], rows: Vectors, *, space: str, style: VectorFormat) -> bytes:
+    """Rows `[N, D]`, one a photograph, as the content of a file."""
+    import numpy as np
+
+    from lorgnette.vectors import to_base64
+
+    if style is VectorFormat.NPY:
+        buffer = io.BytesIO()
+        np.save(buffer, rows)
+        return buffer.getvalue()
+    if style is VectorFormat.BASE64:
+        lines = [to_base64(row[None], dtype="f16") for row in rows]
+    else:
+        lines = [
+            json.dumps({"photo": str(photo), "space": space, "vector": row.tolist()})
+            for photo, row in zip(photos, rows, strict=True)
+        ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it holds all of the content or what it held before.
+
+    Raises `InvalidConfiguration` when the place cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.writing")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        raise InvalidConfiguration(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def progress_bar(stack: ExitStack) -> OnProgress:
+    """A bar on stderr that appears with the first byte, and not at all when none is needed."""
+    so_far = 0
+    advance: Callable[[int], None] | None = None
+
+    def show(have: int, total: int) -> None:
+        nonlocal so_far, advance
+        if advance is None:
+            bar = typer.progressbar(length=total, label="pulling", file=sys.stderr)
+            advance = stack.enter_context(bar).update
+        advance(have - so_far)
+        so_far = have
+
+    return show

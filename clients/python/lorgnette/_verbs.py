@@ -1,0 +1,86 @@
+"""The verbs that other distributions add to the `lorgnette` command.
+
+Each is an entry point of the group `lorgnette.commands`: a function with typer annotations in a
+module that imports nothing heavy. What a verb needs beyond that it imports when it is called; a
+module missing then, or already at loading, becomes `MissingExtra` with the command that installs
+the extra in the entry point's brackets.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+
+import typer
+
+from lorgnette.errors import MissingExtra
+
+GROUP = "lorgnette.commands"
+INTERRUPTED = 130
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add every installed verb, in the order its distribution lists them."""
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    for name, entry in found.items():
+        try:
+            function = entry.load()
+        except (ModuleNotFoundError, AttributeError) as error:
+            _add_absent(app, entry, error)
+        else:
+            app.command(name)(interruptible(_explained(function, entry)))
+
+
+def interruptible(function: Callable[..., None]) -> Callable[..., None]:
+    """Ctrl-C ends a verb with the word "interrupted" and exit code 130."""
+
+    @functools.wraps(function)
+    def verb(*args: object, **options: object) -> None:
+        try:
+            function(*args, **options)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return verb
+
+
+def _explained(function: Callable[..., None], entry: EntryPoint) -> Callable[..., None]:
+    @functools.wraps(function)
+    def verb(*args: object, **options: object) -> None:
+        try:
+            function(*args, **options)
+        except ModuleNotFoundError as error:
+            raise _missing(entry, error) from error
+
+    return verb
+
+
+def _add_absent(app: typer.Typer, entry: EntryPoint, error: Exception) -> None:
+    """A verb that is listed, and says what it lacks when it is called, whatever its arguments."""
+    missing = _missing(entry, error)
+
+    def verb(_context: typer.Context) -> None:
+        raise missing from error
+
+    settings = {
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+    app.command(entry.name, help=f"Not installed: {missing}", context_settings=settings)(verb)
+
+
+def _missing(entry: EntryPoint, error: Exception) -> MissingExtra:
+    distribution = entry.dist.name if entry.dist else "lorgnette-app"
+    module = (error.name if isinstance(error, ModuleNotFoundError) else None) or entry.module
+    if module.partition(".")[0] == entry.module.partition(".")[0]:
+        return MissingExtra(
+            f"`lorgnette {entry.name}` is not in this installation ({error}): "
+            f"pip install --force-reinstall '{distribution}'"
+        )
+    wanted = f"{distribution}[{','.join(entry.extras)}]" if entry.extras else module
+    return MissingExtra(
+        f"`lorgnette {entry.name}` needs {module}, which is not installed: pip install '{wanted}'"
+    )

@@ -1,0 +1,190 @@
+"""The `lorgnette` command: the verbs of a device, and those the application adds.
+
+Heavy imports wait until a verb is called, so that `lorgnette --help` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorgnette._output import VectorFormat, json_line, progress_bar, table, vectors, write_whole
+from lorgnette._verbs import INTERRUPTED, add_verbs, interruptible
+from lorgnette.errors import InvalidConfiguration, InvalidImage, InvalidInput, LorgnetteError
+
+BAD_INPUT, FAILED = 2, 1
+
+Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="One or more photographs.")]
+StudentBundle = Annotated[
+    Path, typer.Option(help="The bundle that embeds here; `lorgnette pull` fetches one.")
+]
+Key = Annotated[
+    str | None,
+    typer.Option(envvar="LORGNETTE_KEY", help="The server's key.", show_default=False),
+]
+
+_STUDENT = Path("models/student")
+
+
+def search(
+    photos: Photos,
+    *,
+    server: Annotated[str, typer.Option(help="Address of the service.")] = "http://127.0.0.1:8080",
+    bundle: StudentBundle = _STUDENT,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Hits wanted per photograph.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    key: Key = None,
+) -> None:
+    """Find what a gallery holds that looks like these photographs.
+
+    They are embedded here; only their vectors are sent. Photographs that
+    cannot be read are named and skipped, and the exit code is then 2.
+
+    \b
+    Examples:
+      lorgnette search photo.jpg
+      lorgnette search *.jpg --server https://photos.example -k 5 --json
+    """
+    from lorgnette.bundle import Bundle
+    from lorgnette.client import Client
+    from lorgnette.encoder import Encoder
+
+    has_failed = False
+    with Client(server, encoder=Encoder(Bundle.open(bundle)), key=key) as client:
+        for photo in photos:
+            try:
+                hits = client.search(photo, k)
+            except InvalidImage as error:
+                _complain(error)
+                has_failed = True
+                continue
+            typer.echo(json_line(photo, hits) if as_json else table(photo, hits))
+    if has_failed:
+        raise typer.Exit(BAD_INPUT)
+
+
+def encode(
+    photos: Photos,
+    *,
+    bundle: StudentBundle = _STUDENT,
+    style: Annotated[
+        VectorFormat, typer.Option("--format", help="json: a line each; base64: float16, as sent.")
+    ] = VectorFormat.JSON,
+    out: Annotated[
+        Path | None, typer.Option(help="Write here, whole or not at all.", show_default="stdout")
+    ] = None,
+) -> None:
+    """Embed photographs here and write their vectors, sending nothing.
+
+    The rows are in the order of the arguments; one photograph that cannot be
+    read fails the whole command, so that no row is ever missing.
+
+    \b
+    Examples:
+      lorgnette encode photo.jpg
+      lorgnette encode *.jpg --format npy --out vectors.npy
+    """
+    import numpy as np
+
+    from lorgnette.bundle import Bundle
+    from lorgnette.encoder import Encoder
+
+    if style is VectorFormat.NPY and out is None and sys.stdout.isatty():
+        raise InvalidConfiguration("npy is binary, not for a terminal: add --out FILE")
+    encoder = Encoder(Bundle.open(bundle))
+    rows = np.stack([encoder.encode(photo) for photo in photos])
+    content = vectors(photos, rows, space=encoder.space.id, style=style)
+    if out is None:
+        sys.stdout.buffer.write(content)
+    else:
+        write_whole(out, content)
+
+
+def pull(
+    url: Annotated[str, typer.Argument(help="Address of the service.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Which student.", show_default="its only one")
+    ] = None,
+    *,
+    to: Annotated[Path, typer.Option(help="The directory that becomes the bundle.")] = _STUDENT,
+    key: Key = None,
+) -> None:
+    """Fetch a student bundle from a service, or bring one up to date.
+
+    Every file is verified before the directory is replaced; what was cut goes
+    on where it stopped.
+
+    \b
+    Examples:
+      lorgnette pull http://127.0.0.1:8080
+      lorgnette pull https://photos.example student --to models/student
+    """
+    from lorgnette.pull import pull_bundle
+
+    with ExitStack() as stack:
+        bundle = pull_bundle(url, name, to=to, key=key, on_progress=progress_bar(stack))
+    manifest = bundle.manifest
+    typer.echo(f"{to} holds {manifest.name} {manifest.version} of space {manifest.space.id}")
+
+
+def build_app() -> typer.Typer:
+    """The command with every verb that is installed."""
+    app = typer.Typer(
+        name="lorgnette",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_lorgnette)
+    for verb in (search, encode, pull):
+        app.command()(interruptible(verb))
+    add_verbs(app)
+    return app
+
+
+def main() -> None:
+    """Run the command. Exit code 2 for what the caller can mend, 130 for Ctrl-C, else 1."""
+    try:
+        build_app()()
+    except LorgnetteError as error:
+        _complain(error)
+        sys.exit(BAD_INPUT if isinstance(error, InvalidInput | InvalidConfiguration) else FAILED)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        import lorgnette
+
+        typer.echo(f"lorgnette {lorgnette.__version__}")
+        raise typer.Exit
+
+
+def _lorgnette(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Visual search whose photos stay on the device.
+
+    \b
+    Examples:
+      lorgnette pull http://127.0.0.1:8080
+      lorgnette search photo.jpg
+    """
+
+
+def _complain(error: LorgnetteError) -> None:
+    typer.echo(f"lorgnette: {error}", err=True)
