@@ -74,7 +74,7 @@ class BundleGuide:
     @property
     def sha256(self) -> str:
         """See `Guide`."""
-        return self.encoder.bundle.manifest.files["fp32"].sha256
+        return self.encoder.bundle.manifest.files[self.encoder.variant].sha256
 
     @property
     def size_px(self) -> int:
@@ -97,7 +97,7 @@ def open_guide(directory: Path, *, dim: int, threads: int) -> Guide:
     if (directory / MANIFEST_NAME).exists():
         bundle = Bundle.open(directory)
         _refuse(directory, bundle.manifest.role, bundle.space, dim=dim)
-        return BundleGuide(Encoder(bundle, variant="fp32"), threads)
+        return BundleGuide(Encoder(bundle), threads)
     embedder, spec = load_model(directory)
     _refuse(directory, spec.role, spec.space, dim=dim)
     return ModelGuide(embedder, spec)

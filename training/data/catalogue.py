@@ -66,7 +66,7 @@ def _digest_if_readable(path: Path) -> bytes | None:
         content = path.read_bytes()
         read_image(content)
     except (InvalidImage, OSError) as error:
-        log.warning("skipped a photograph", extra={"path": str(path), "reason": str(error)})
+        log.warning("skipped %s: %s", path, error)
         return None
     return hashlib.sha256(content).digest()
 

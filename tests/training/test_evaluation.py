@@ -1,0 +1,152 @@
+"""mAP and P@1 by hand and against scikit-learn; the protocol; the table from real bundles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from sklearn.metrics import average_precision_score
+from typer.testing import CliRunner
+
+from lorgnette.bundle import Bundle
+from lorgnette.errors import InvalidConfiguration, SpaceMismatch
+from tests.tiny_bundle import write_tiny_bundle
+from training.cli import evaluate as evaluate_command
+from training.evaluation import average_precision, evaluate, read_protocol, score
+
+
+def _units(count: int, dim: int, *, seed: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).standard_normal((count, dim))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_average_precision_worked_by_hand() -> None:
+    ranked = np.array([[1, 0, 1, 0], [0, 0, 0, 1], [1, 1, 0, 0]], dtype=bool)
+    expected = [(1 / 1 + 2 / 3) / 2, 1 / 4, 1.0]
+    np.testing.assert_allclose(average_precision(ranked), expected, rtol=1e-15)
+
+
+def test_scores_against_scikit_learn_and_a_slow_loop() -> None:
+    queries, gallery = _units(9, 5, seed=0), _units(30, 5, seed=1)
+    relevant = np.random.default_rng(2).random((9, 30)) < 0.2
+    relevant[:, 0] = True
+    s = queries.astype(np.float64) @ gallery.astype(np.float64).T
+    slow_ap = [average_precision_score(relevant[q], s[q]) for q in range(9)]
+    slow_first = [relevant[q, int(np.argmax(s[q]))] for q in range(9)]
+    found = score(queries, gallery, relevant)
+    assert found.mean_ap == pytest.approx(np.mean(slow_ap), rel=1e-12)
+    assert found.precision_at_1 == pytest.approx(np.mean(slow_first), rel=1e-12)
+    assert found.queries == 9
+
+
+def test_leaving_one_out_never_finds_the_query_itself() -> None:
+    rows = np.eye(4, dtype=np.float32)
+    rows[1] = [0.9, np.sqrt(1 - 0.81), 0, 0]
+    same = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=bool)
+    found = score(rows, rows, same, own=np.arange(4))
+    # Rows 0 and 1 find each other first; 2 and 3 tie with all: 3 is third for 2, 2 third for 3.
+    assert found.mean_ap == pytest.approx((1 + 1 + 1 / 3 + 1 / 3) / 4)
+    assert found.precision_at_1 == 0.5
+
+
+def _write_classes(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("mug", "lamp", "shoe"):
+        (folder / name).mkdir(parents=True)
+        base = random.integers(0, 256, (4, 4, 3))
+        for number in range(4):
+            noisy = np.clip(base + random.integers(-30, 30, base.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).resize((50, 40)).save(folder / name / f"{number}.png")
+    (folder / "mug" / "broken.png").write_bytes(b"no")
+
+
+def _write_splits(path: Path, folder: Path) -> None:
+    lines = [
+        f"{file.relative_to(folder).as_posix()}\t{'query' if file.stem == '0' else 'gallery'}"
+        for file in sorted(folder.rglob("*.png"))
+    ]
+    path.write_text("\n".join([*lines, ""]))
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(evaluate_command)
+    return app
+
+
+def test_the_command_prints_three_pairings_and_writes_json(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    _write_classes(tmp_path / "things")
+    _write_splits(tmp_path / "things" / "splits.tsv", tmp_path / "things")
+    arguments = ["--gallery", teacher.directory, "--query", student.directory]
+    arguments += ["--dataset", tmp_path / "things", "--splits", "splits.tsv"]
+    arguments += ["--json", tmp_path / "figures.json"]
+    result = CliRunner().invoke(_app(), [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    for pairing in ("teacher → teacher", "student → student", "student → teacher"):
+        assert pairing in result.output
+    assert "1 photographs could not be read" in result.output
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["photographs"] == {"queries": 3, "gallery": 10}
+    assert figures["skipped"] == 1
+    assert figures["space"] == teacher.space.id
+    # Nearly equal thumbnails: both sides find their class.
+    assert figures["scores"]["student_to_teacher"]["precision_at_1"] == 1.0
+    assert figures["scores"]["teacher_to_teacher"]["mean_ap_ratio"] == 1.0
+
+
+def test_without_splits_it_leaves_one_out_and_warns(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    _write_classes(tmp_path / "things")
+    arguments = ["--gallery", teacher.directory, "--query", student.directory]
+    result = CliRunner().invoke(
+        _app(), [str(a) for a in [*arguments, "--dataset", tmp_path / "things"]]
+    )
+    assert result.exit_code == 0, result.output
+    assert "leave-one-out" in result.output
+    assert "12 queries" in result.output
+
+
+def test_bundles_of_two_spaces_are_refused_before_any_work(tmp_path: Path) -> None:
+    _write_classes(tmp_path / "things")
+    one = write_tiny_bundle(tmp_path / "one", role="gallery", space_seed=0)
+    other = write_tiny_bundle(tmp_path / "other", role="query", space_seed=1)
+    with pytest.raises(SpaceMismatch) as caught:
+        evaluate(one, other, read_protocol(tmp_path / "things", None), workers=1)
+    assert caught.value.expected == (one.space.id,)
+    assert caught.value.found == other.space.id
+
+
+def test_a_photograph_outside_every_class_folder_is_refused(tmp_path: Path) -> None:
+    _write_classes(tmp_path / "things")
+    Image.new("RGB", (20, 20)).save(tmp_path / "things" / "stray.png")
+    with pytest.raises(InvalidConfiguration, match=r"stray\.png lies in no class folder"):
+        read_protocol(tmp_path / "things", None)
+
+
+def test_a_set_without_any_match_is_refused(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name / "0.png")
+    with pytest.raises(InvalidConfiguration, match="no query has a photograph of its class"):
+        evaluate(teacher, student, read_protocol(tmp_path, None), workers=1)
+
+
+def test_evaluation_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'timm', 'yaml', 'torchvision', 'faiss'): sys.modules[name] = None\n"
+        "import training.cli, training.evaluation, training.report\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
