@@ -108,7 +108,7 @@ class Report:
         """Say that the service stays up, and what to try."""
         self._say("")
         self._say(f"The service stays at [bold]{url}[/] (its API: {url}/docs) until Ctrl-C. Try:")
-        self.command(["search", "photo.jpg", "--url", url, "--bundle", str(student)])
+        self.command(["search", "photo.jpg", "--server", url, "--bundle", str(student)])
 
     def stopped(self) -> None:
         """Say goodbye."""

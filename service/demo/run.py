@@ -21,7 +21,6 @@ from service.demo.report import QUERY_NOTE, Report
 from service.server import bind
 
 HOST = "127.0.0.1"
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -175,11 +174,9 @@ def _stay(asked: _Asked) -> None:
 
 @contextmanager
 def _failures_in(data: Path) -> Iterator[None]:
-    """Turn an interrupt into its exit code, and a disk that refuses into a sentence."""
+    """Turn a disk that refuses into a sentence."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
     except OSError as error:
         raise InvalidConfiguration(
             f"cannot write the demo's files in {data} ({error}): "
