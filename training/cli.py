@@ -23,7 +23,9 @@ def whiten(config: ConfigArgument, *, data: DataOption, out: OutOption) -> None:
 
     Interrupted, run the same command again: it goes on.
 
-    Example: lorgnette whiten training/configs/teacher_lite2.yaml --data ~/photos --out runs/teacher
+    \b
+    Example:
+      lorgnette whiten training/configs/teacher_lite2.yaml --data ~/photos --out runs/teacher
     """
     from training.config import TeacherConfig, load_config
     from training.provenance import shown
@@ -52,8 +54,10 @@ def train(
     Interrupted, run the same command again: it goes on from its last checkpoint, to the same
     weights bit for bit.
 
-    Example: lorgnette train training/configs/student_lite0.yaml --data ~/photos
-    --teacher runs/teacher --out runs/student
+    \b
+    Example:
+      lorgnette train training/configs/student_lite0.yaml --data ~/photos \\
+        --teacher runs/teacher --out runs/student
     """
     from training.config import StudentConfig, load_config
     from training.provenance import shown
@@ -91,8 +95,11 @@ def evaluate(
 ) -> None:
     """Score a student against its teacher: mAP and P@1 of the three pairings, and their ratios.
 
-    Example: lorgnette evaluate --gallery models/teacher --query models/student
-    --dataset ~/photos/grocery_packages --splits splits.tsv
+    \b
+    Examples:
+      lorgnette evaluate --gallery models/teacher --query models/student --dataset ~/photos/mugs
+      lorgnette evaluate --gallery models/teacher --query models/student \\
+        --dataset ~/photos/mugs --splits splits.tsv --json figures.json
     """
     from rich.console import Console
 

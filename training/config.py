@@ -120,9 +120,13 @@ class TeacherConfig(_Frozen):
 
 
 class HeadSpec(_Frozen):
-    """The student's head in closed form.  ridge: penalty in units of the mean feature energy."""
+    """The student's head in closed form.  ridge: penalty in units of the mean feature energy.
+
+    views_per_photograph: how many of each photograph's views it is fitted on.
+    """
 
     ridge: Positive
+    views_per_photograph: Count
 
 
 class RegressionSpec(_Frozen):
@@ -206,6 +210,12 @@ class StudentConfig(_Frozen):
     schedule: Schedule
     averaging: Averaging
     running: Running
+
+    @model_validator(mode="after")
+    def _head_is_fitted_on_views_there_are(self) -> Self:
+        if self.head.views_per_photograph > self.crops.per_photograph:
+            raise ValueError("head.views_per_photograph is more than crops.per_photograph")
+        return self
 
 
 Config = TypeVar("Config", bound=BaseModel)

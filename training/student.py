@@ -81,10 +81,11 @@ def _initialise_head(
     student: Embedder, targets: RowCache, views: Views, config: StudentConfig, *, out: Path
 ) -> None:
     """The head in closed form, from the untrained backbone's rows to the teacher's."""
+    shown = views.rounds(config.head.views_per_photograph)
     pooled = cached_pooled(
-        out / "pooled", student, views, spec=config.model.input, running=config.running
+        out / "pooled", student, shown, spec=config.model.input, running=config.running
     )
-    pairs = zip(pooled.shards(), targets.shards(), strict=True)
+    pairs = ((rows, targets.rows(numbers)) for numbers, rows in pooled.shards())
     solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.head)
 
 

@@ -35,7 +35,7 @@ def make_teacher(config: TeacherConfig, *, root: Path, out: Path, command: str) 
         out / "pooled", teacher, views, spec=config.model.input, running=config.running
     )
     whitening = learn_whitening(
-        np.concatenate(list(pooled.shards())),
+        np.concatenate([rows for _, rows in pooled.shards()]),
         dim=config.model.dim,
         shrinkage=config.whitening.shrinkage,
     )

@@ -144,7 +144,17 @@ def test_prefetched_batches_are_the_ones_made_one_by_one(tmp_path: Path) -> None
         alone = views.batch(Order(order.numbers, order.size_px))
         assert torch.equal(batch.images, alone.images)
         assert batch.who.ids.tolist() == order.numbers.tolist()
-        assert batch.who.labels.tolist() == (order.numbers // CROPS.per_photograph).tolist()
+        assert batch.who.labels.tolist() == (order.numbers % 5).tolist()
+
+
+def test_the_first_round_is_one_view_of_each_photograph_whatever_follows(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 5)
+    views = Views(find_photographs(tmp_path, [_source()]), CROPS)
+    first = views.rounds(1)
+    assert (len(views), len(first)) == (10, 5)
+    order = in_order(0, 5, batch_size=5, size_px=16)[0]
+    assert torch.equal(views.batch(order).images, first.batch(order).images)
+    assert views.batch(order).who.labels.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_an_epoch_shows_every_view_once_and_epochs_differ() -> None:
@@ -178,7 +188,7 @@ def test_cached_rows_come_back_by_number_and_only_missing_shards_are_asked_for(
     again.put(SHARD_ROWS, rows[SHARD_ROWS:])
     numbers = np.array([SHARD_ROWS + 3, 5, 5, 0], dtype=np.int64)
     np.testing.assert_array_equal(again.rows(numbers), rows[numbers])
-    np.testing.assert_array_equal(np.concatenate(list(again.shards())), rows)
+    np.testing.assert_array_equal(np.concatenate([part for _, part in again.shards()]), rows)
 
 
 @pytest.mark.parametrize("changed", ["network_sha256", "views_sha256"])

@@ -53,7 +53,7 @@ STUDENT: dict[str, Any] = {
     "data": DATA,
     "crops": CROPS | {"seed": 1},
     "objective": {"others": "teacher", "self_pair": "only", "loss": {"name": "regression"}},
-    "head": {"ridge": 1e-3},
+    "head": {"ridge": 1e-3, "views_per_photograph": 1},
     "optimiser": {
         "frozen": ["conv_stem"],
         "backbone_lr": 1e-3,

@@ -33,7 +33,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Views:
-    """All views of the photographs, numbered: view v is view v % K of photograph v // K."""
+    """All views of the P photographs, in rounds: view v is view v // P of photograph v % P.
+
+    So the first n · P views are n of each photograph, whatever `crops.per_photograph` is.
+    """
 
     photographs: Photographs
     crops: Crops
@@ -41,16 +44,20 @@ class Views:
     def __len__(self) -> int:
         return len(self.photographs.paths) * self.crops.per_photograph
 
+    def rounds(self, count: int) -> Views:
+        """The views of the first `count` rounds only, with the same numbers."""
+        return Views(self.photographs, self.crops.model_copy(update={"per_photograph": count}))
+
     def batch(self, order: Order) -> Batch:
         """Render the ordered views.  Raises `InvalidImage` if a file changed since."""
         images = torch.stack([self._render(int(v), order.size_px) for v in order.numbers])
         ids = torch.from_numpy(order.numbers)
-        labels = torch.from_numpy(order.numbers // self.crops.per_photograph)
+        labels = torch.from_numpy(order.numbers % len(self.photographs.paths))
         return Batch(images=images, who=Identity(ids=ids, labels=labels))
 
     def _render(self, number: int, size_px: int) -> Tensor:
-        photograph, k = divmod(number, self.crops.per_photograph)
         paths = self.photographs.paths
+        k, photograph = divmod(number, len(paths))
         view = draw_view(self.crops, photograph=photograph, k=k, photographs=len(paths))
         return render(view, lambda i: read_image(paths[i]), size_px=size_px)
 

@@ -86,10 +86,11 @@ class RowCache:
             gathered[chosen] = self._mapped(int(shard))[numbers[chosen] % SHARD_ROWS]
         return gathered
 
-    def shards(self) -> Iterator[NDArray[np.float32]]:
-        """All rows in order, a shard at a time."""
+    def shards(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All rows in order, a shard at a time, with their numbers."""
         for first in range(0, self.binding.count, SHARD_ROWS):
-            yield np.asarray(self._mapped(first // SHARD_ROWS), dtype=np.float32)
+            rows = np.asarray(self._mapped(first // SHARD_ROWS), dtype=np.float32)
+            yield np.arange(first, first + len(rows), dtype=np.int64), rows
 
     def _mapped(self, shard: int) -> NDArray[np.floating]:
         if shard not in self._maps:
