@@ -8,12 +8,13 @@ shrinks only by the JPEG decoder's own scaled decode, and never below `MIN_SIDE_
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from lorgnette.errors import ImageTooLarge, InvalidImage
 
@@ -28,6 +29,19 @@ MIN_SIDE_PX = 1024
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 """File name endings (lower case) an indexer takes for photographs."""
+
+
+# What Pillow's parser raises on the EXIF blocks met in the wild.
+_BROKEN_EXIF = (LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -98,7 +112,7 @@ def _to_srgb_array(image: Image.Image) -> NDArray[np.uint8]:
     profile = image.info.get("icc_profile")
     image.draft(image.mode, (MIN_SIDE_PX, MIN_SIDE_PX))
     image.load()
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype("u1"))
     if image.has_transparency_data:
@@ -106,6 +120,27 @@ def _to_srgb_array(image: Image.Image) -> NDArray[np.uint8]:
     if profile:
         image = _profile_to_srgb(image, profile)
     return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Undo the camera's rotation. A broken EXIF block states none, as browsers see it too.
+
+    Not `ImageOps.exif_transpose`: that also rewrites the EXIF, and fails where only that is broken.
+    """
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (
+        ArithmeticError,
+        LookupError,
+        OSError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ):
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _over_white(image: Image.Image) -> Image.Image:

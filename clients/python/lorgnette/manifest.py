@@ -109,9 +109,12 @@ class Manifest(_Contract):
     def _has_an_encoder(self) -> Self:
         if not {"fp32", "fp16", "int8"} & set(self.files):
             raise ValueError("a bundle needs at least one of the variants fp32, fp16, int8")
-        paths = [entry.path for entry in self.all_files()]
+        paths = ["manifest.json", *(entry.path for entry in self.all_files())]
         if len(set(paths)) != len(paths):
             raise ValueError("two entries of the manifest name the same file")
+        folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+        if folders & set(paths):
+            raise ValueError("an entry of the manifest is inside another, which is a file")
         return self
 
     def all_files(self) -> tuple[BundleFile, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from lorgnette.bundle import (
 from lorgnette.encoder import Encoder
 from lorgnette.errors import (
     BundleCorrupt,
+    DiskFull,
     InvalidBundle,
     InvalidConfiguration,
     InvalidRequest,
@@ -73,6 +75,8 @@ def pull_bundle(
             chosen = name if name is not None else _only_student(sender)
             return _refresh(sender, chosen, target, on_progress or _silently)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no space left for {to}: free some, then pull again") from error
         raise InvalidConfiguration(f"cannot write {to}: {error.strerror or error}") from error
 
 
