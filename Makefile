@@ -25,6 +25,9 @@ VARIANTS ?= fp16,net,pre
 quoted = '$(subst ','\'',$(1))'
 DEMO_ARGUMENTS = --data $(call quoted,$(DEMO_DATA)) $(if $(PHOTOS),--photos $(call quoted,$(PHOTOS)))
 
+# The SDK sets this by itself; here it also covers what tests and export load before it.
+export ORT_DISABLE_TELEMETRY := 1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-check install install-demo test test-service test-slow lint lint-deploy \

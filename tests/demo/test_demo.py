@@ -26,7 +26,7 @@ from service.demo.run import Demo, check_demo
 from tests.demo.pictures import numbered, write_pictures
 from tests.tiny_bundle import write_tiny_bundle
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)

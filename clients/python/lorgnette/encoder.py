@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from lorgnette.bundle import Bundle
@@ -13,6 +15,9 @@ from lorgnette.errors import GoldenMismatch, InvalidBundle, InvalidImage
 from lorgnette.image import MAX_PIXELS, ImageSource, read_image
 from lorgnette.manifest import Space, Variant
 from lorgnette.vectors import unit_rows
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 INPUT_NAME = "image_u8"
 
@@ -88,13 +93,16 @@ class Encoder:
 def _open_session(bundle: Bundle, variant: Variant, *, threads: int) -> ort.InferenceSession:
     if variant not in GOLDEN_MIN_COSINE:
         raise InvalidBundle(f"variant {variant!r} is not an encoder: use fp16, fp32 or int8")
-    options = ort.SessionOptions()
+    runtime = _runtime()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     path = bundle.file(variant)
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session: ort.InferenceSession = runtime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
     # onnxruntime raises a dozen unrelated pybind classes for a model it cannot load.
     except Exception as error:
         raise InvalidBundle(f"ONNX Runtime cannot load {path}: {error}") from error
@@ -102,3 +110,16 @@ def _open_session(bundle: Bundle, variant: Variant, *, threads: int) -> ort.Infe
     if [entry.name for entry in inputs] != [INPUT_NAME] or len(outputs) != 1:
         raise InvalidBundle(f"{path} is not an encoder: expected one input {INPUT_NAME!r}")
     return session
+
+
+def _runtime() -> ModuleType:
+    """ONNX Runtime, told to be silent before it is loaded.
+
+    From 1.32 on it sends events to its makers and keeps a device id in the user's cache, unless
+    this variable is set before its first import; a later one is ignored. Set it to 0 to allow it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    runtime: ModuleType = onnxruntime
+    return runtime
