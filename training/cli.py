@@ -16,6 +16,27 @@ DataOption = Annotated[
 OutOption = Annotated[
     Path, typer.Option("--out", help="Directory of the run; made if absent, resumed if not.")
 ]
+TeacherOption = Annotated[
+    Path,
+    typer.Option("--teacher", help="The --out of `lorgnette whiten`, or its bundle (faster)."),
+]
+GalleryOption = Annotated[Path, typer.Option("--gallery", help="The teacher's bundle.")]
+QueryOption = Annotated[Path, typer.Option("--query", help="The student's bundle.")]
+DatasetOption = Annotated[Path, typer.Option("--dataset", help="Folder with one folder a class.")]
+SplitsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--splits",
+        help="TSV path<TAB>role (gallery, query, val, pool), also looked for inside the data set; "
+        "without it: leave-one-out.",
+    ),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Also write the figures to this file.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
+]
 
 
 def whiten(config: ConfigArgument, *, data: DataOption, out: OutOption) -> None:
@@ -43,10 +64,7 @@ def train(
     config: ConfigArgument,
     *,
     data: DataOption,
-    teacher: Annotated[
-        Path,
-        typer.Option("--teacher", help="The --out of `lorgnette whiten`, or its bundle (faster)."),
-    ],
+    teacher: TeacherOption,
     out: OutOption,
 ) -> None:
     """Make a student: distil a light network into a teacher's space.
@@ -75,23 +93,12 @@ def train(
 
 def evaluate(
     *,
-    gallery: Annotated[Path, typer.Option("--gallery", help="The teacher's bundle.")],
-    query: Annotated[Path, typer.Option("--query", help="The student's bundle.")],
-    dataset: Annotated[Path, typer.Option("--dataset", help="Folder with one folder a class.")],
-    splits: Annotated[
-        Path | None,
-        typer.Option(
-            "--splits",
-            help="TSV path<TAB>role (gallery, query, val, pool), also "
-            "looked for inside the data set; without it: leave-one-out.",
-        ),
-    ] = None,
-    json_out: Annotated[
-        Path | None, typer.Option("--json", help="Also write the figures to this file.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
-    ] = 2,
+    gallery: GalleryOption,
+    query: QueryOption,
+    dataset: DatasetOption,
+    splits: SplitsOption = None,
+    json_out: JsonOption = None,
+    workers: WorkersOption = 2,
 ) -> None:
     """Score a student against its teacher: mAP and P@1 of the three pairings, and their ratios.
 
@@ -101,32 +108,14 @@ def evaluate(
       lorgnette evaluate --gallery models/teacher --query models/student \\
         --dataset ~/photos/mugs --splits splits.tsv --json figures.json
     """
-    from rich.console import Console
-
     from lorgnette.bundle import Bundle
-    from training.evaluation import evaluate as score_pairings
-    from training.evaluation import read_protocol
-    from training.report import table_of, write_json
+    from training.report import report
 
-    teacher, student = Bundle.open(gallery), Bundle.open(query)
-    if splits is None:
-        typer.echo(
-            "warning: leave-one-out over the whole folder; photographs taken in one burst make "
-            "it easy: give --splits for an honest figure",
-            err=True,
-        )
-    elif not splits.is_file():
-        splits = dataset / splits
-    protocol = read_protocol(dataset, splits)
-    evaluation = score_pairings(teacher, student, protocol, workers=workers)
-    scored = evaluation.teacher_to_teacher.queries
-    title = f"{dataset.name}: {scored} queries, {len(protocol.gallery)} in the gallery"
-    Console().print(table_of(evaluation, title=title))
-    for count, what in (
-        (evaluation.skipped, "photographs could not be read and were skipped"),
-        (evaluation.queries_without_match, "queries have no match in the gallery: not scored"),
-    ):
-        if count:
-            typer.echo(f"{count} {what}", err=True)
-    if json_out is not None:
-        write_json(json_out, evaluation, gallery=teacher, query=student, protocol=protocol)
+    report(
+        Bundle.open(gallery),
+        Bundle.open(query),
+        dataset,
+        splits=splits,
+        json_out=json_out,
+        workers=workers,
+    )

@@ -135,8 +135,7 @@ def _update(
         loss=lesson.loss,
         self_pair=config.objective.self_pair,
     ).item()
-    gradients = [p.grad for p in progress.student.parameters() if p.grad is not None]
-    norm = float(torch.nn.utils.get_total_norm(gradients))
+    norm = _gradient_norm(progress.student)
     if not math.isfinite(value + norm):
         raise InvalidConfiguration(
             f"step {progress.step}: loss {value}, gradient norm {norm}, both must be finite: "
@@ -147,6 +146,11 @@ def _update(
         progress.average, progress.student, decay=config.averaging.decay, step=progress.step
     )
     return Measures(value, rate, norm, time.perf_counter() - started)
+
+
+def _gradient_norm(network: nn.Module) -> float:
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    return float(nn.utils.get_total_norm(gradients))
 
 
 def _log(path: Path, measures: Measures, number: int, *, views: int) -> None:

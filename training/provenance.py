@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from training.config import Network, Source
+from pydantic import JsonValue
+
+from lorgnette.manifest import Provenance
+from training.config import Network, Source, StudentConfig, TeacherConfig, config_sha256
 
 
 def git_commit() -> str:
@@ -29,6 +32,27 @@ def now() -> str:
 def shown(path: Path) -> str:
     """A path as a command would name it, without this machine's absolute folders."""
     return path.name if path.is_absolute() else path.as_posix()
+
+
+def provenance_of(
+    config: TeacherConfig | StudentConfig,
+    *,
+    commit: str,
+    command: str,
+    weights: str,
+    metrics: dict[str, JsonValue],
+) -> Provenance:
+    """The record that travels with a model.  weights: origin of the pretrained ones."""
+    return Provenance(
+        created=now(),
+        git_commit=commit,
+        config_sha256=config_sha256(config),
+        command=command,
+        weights=weights,
+        data=described(config.data),
+        licences=licences(config.model, config.data),
+        metrics=metrics,
+    )
 
 
 def described(sources: Iterable[Source]) -> tuple[str, ...]:

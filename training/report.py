@@ -5,11 +5,46 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from lorgnette.bundle import Bundle
-from training.evaluation import Evaluation, Protocol
+from training.evaluation import Evaluation, Protocol, evaluate, read_protocol
 from training.files import write_atomically
+
+
+def report(
+    gallery: Bundle,
+    query: Bundle,
+    dataset: Path,
+    *,
+    splits: Path | None,
+    json_out: Path | None,
+    workers: int,
+) -> None:
+    """Evaluate, print the table on stdout and remarks on stderr, and write the JSON if asked.
+
+    splits: as given, else looked for inside the data set.
+    """
+    remarks = Console(stderr=True, soft_wrap=True)
+    if splits is None:
+        remarks.print(
+            "warning: leave-one-out over the whole folder; photographs taken in one burst make it "
+            "easy: give --splits for an honest figure"
+        )
+    elif not splits.is_file():
+        splits = dataset / splits
+    protocol = read_protocol(dataset, splits)
+    evaluation = evaluate(gallery, query, protocol, workers=workers)
+    scored = evaluation.teacher_to_teacher.queries
+    title = f"{dataset.name}: {scored} queries, {len(protocol.gallery)} in the gallery"
+    Console().print(table_of(evaluation, title=title))
+    if evaluation.skipped:
+        remarks.print(f"{evaluation.skipped} photographs could not be read and were skipped")
+    if evaluation.queries_without_match:
+        remarks.print(f"{evaluation.queries_without_match} queries have no match: not scored")
+    if json_out is not None:
+        write_json(json_out, evaluation, gallery=gallery, query=query, protocol=protocol)
 
 
 def table_of(evaluation: Evaluation, *, title: str) -> Table:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lorgnette.manifest import Provenance
+from pydantic import JsonValue
+
 from training.averaging import interpolated
-from training.checkpoint import Progress
 from training.config import StudentConfig, config_sha256, save_resolved
 from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.data.row_cache import RowCache
 from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
-from training.guide import open_guide
+from training.guide import Guide, open_guide
 from training.head import solve_ridge
 from training.loop import Lesson, fit
 from training.losses.pair import Regression
-from training.models.backbone import load_weights
 from training.models.embedder import Embedder
+from training.models.pretrained import pretrained
 from training.others import Teacher
-from training.provenance import described, git_commit, licences, now
+from training.provenance import git_commit, provenance_of
 from training.trained_model import ModelSpec, save_model
 
 
@@ -35,17 +35,15 @@ def make_student(
     """
     commit = git_commit()
     guide = open_guide(teacher, dim=config.model.dim, threads=config.running.threads)
-    student = Embedder(config.model.backbone, p=config.model.gem_p, dim=config.model.dim).eval()
-    weights = load_weights(
-        student.backbone, name=config.model.backbone, source=config.model.weights
-    )
+    student, weights = pretrained(config.model)
     views = Views(find_photographs(root, config.data), config.crops)
     save_resolved(config, out / "config.json", git_commit=commit)
-    targets = cached_embeddings(out / "teacher", guide, views, running=config.running)
-    _initialise_head(student, targets, views, config, out=out)
-    lesson = Lesson(views, Teacher(targets), Regression())
-    progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))
-    _settle(student, progress, share=config.averaging.interpolation)
+    steps = _distil(student, guide, views, config, out=out)
+    metrics: dict[str, JsonValue] = {
+        "photographs": len(views.photographs.paths),
+        "views": len(views),
+        "steps": steps,
+    }
     spec = ModelSpec(
         role="query",
         name=config.name,
@@ -53,23 +51,25 @@ def make_student(
         dim=config.model.dim,
         input=config.model.input,
         space=guide.space,
-        provenance=Provenance(
-            created=now(),
-            git_commit=commit,
-            config_sha256=config_sha256(config),
-            command=command,
-            weights=weights,
-            data=described(config.data),
-            licences=licences(config.model, config.data),
-            metrics={
-                "photographs": len(views.photographs.paths),
-                "views": len(views),
-                "steps": progress.step,
-            },
+        provenance=provenance_of(
+            config, commit=commit, command=command, weights=weights, metrics=metrics
         ),
     )
     save_model(out, student, spec)
     return spec
+
+
+def _distil(
+    student: Embedder, guide: Guide, views: Views, config: StudentConfig, *, out: Path
+) -> int:
+    """Give the student its final weights and return the number of steps it took."""
+    targets = cached_embeddings(out / "teacher", guide, views, running=config.running)
+    _initialise_head(student, targets, views, config, out=out)
+    lesson = Lesson(views, Teacher(targets), Regression())
+    progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))
+    share = config.averaging.interpolation
+    student.load_state_dict(interpolated(progress.start, progress.average, share=share))
+    return progress.step
 
 
 def _experiment(config: StudentConfig, targets: RowCache) -> str:
@@ -87,8 +87,3 @@ def _initialise_head(
     )
     pairs = ((rows, targets.rows(numbers)) for numbers, rows in pooled.shards())
     solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.head)
-
-
-def _settle(student: Embedder, progress: Progress, *, share: float) -> None:
-    """Give the student its final weights: between where it started and the moving average."""
-    student.load_state_dict(interpolated(progress.start, progress.average, share=share))
