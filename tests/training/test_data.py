@@ -18,6 +18,7 @@ from training.data.crops import Light, Region, View, draw_view
 from training.data.loader import Order, Views, batches, in_order, shuffled
 from training.data.row_cache import SHARD_ROWS, Binding, RowCache
 from training.data.splits import read_splits
+from training.files import write_atomically
 
 CROPS: Crops = student_config().crops
 
@@ -196,3 +197,22 @@ def test_a_cache_refuses_another_teacher_and_other_crops(tmp_path: Path, changed
     RowCache(tmp_path, _binding())
     with pytest.raises(InvalidConfiguration, match=changed):
         RowCache(tmp_path, _binding(**{changed: "other"}))
+
+
+def test_a_damaged_shard_is_named_with_the_way_out(tmp_path: Path) -> None:
+    cache = RowCache(tmp_path, _binding(count=4))
+    cache.put(0, np.zeros((4, 4), dtype=np.float32))
+    (shard,) = tmp_path.glob("rows-*.npy")
+    shard.write_bytes(shard.read_bytes()[:40])
+    with pytest.raises(InvalidConfiguration, match=r"rows-000000000\.npy is damaged"):
+        RowCache(tmp_path, _binding(count=4)).rows(np.array([1], dtype=np.int64))
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InvalidConfiguration, match="cannot write"):
+        write_atomically(tmp_path / "file" / "below", b"content")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(InvalidConfiguration, match="cannot write"):
+        write_atomically(tmp_path / "taken", b"content")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]

@@ -95,8 +95,7 @@ class RowCache:
     def _mapped(self, shard: int) -> NDArray[np.floating]:
         if shard not in self._maps:
             path = self._path(shard * SHARD_ROWS)
-            mapped: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
-            self._maps[shard] = mapped
+            self._maps[shard] = _open_shard(path, self.binding)
         return self._maps[shard]
 
     def _path(self, first: int) -> Path:
@@ -110,6 +109,18 @@ def _read_binding(path: Path) -> Binding:
         raise InvalidConfiguration(
             f"{path} does not describe cached rows ({error}): delete its directory"
         ) from error
+
+
+def _open_shard(path: Path, binding: Binding) -> NDArray[np.floating]:
+    try:
+        mapped: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InvalidConfiguration(
+            f"{path} is damaged ({error}): delete it and run again"
+        ) from error
+    if mapped.ndim != 2 or mapped.shape[1] != binding.dim or mapped.dtype != binding.dtype:
+        raise InvalidConfiguration(f"{path} is no shard of this cache: delete it and run again")
+    return mapped
 
 
 def views_sha256(photographs_sha256: str, crops: BaseModel) -> str:
