@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,24 +82,16 @@ def index_folder(
     with _writing(data) as catalogue:
         known = {entry.id: entry for entry in catalogue.known(space.id)}
         todo = [photo for photo in found.photographs if not _is_done(known.get(photo.id), photo)]
-
-        def write(batch: Sequence[_Embedded]) -> None:
-            catalogue.upsert(space, [_new_item(photo, row) for photo, row in batch])
-
+        write = partial(_write_items, catalogue, space)
         broken = _embed(encoder, todo, write=write, options=options)
         if len(broken) == len(found.photographs):
             raise InvalidInput(_none_readable(folder, broken))
         live, is_new = _publish_changes(catalogue, data, space, options=options)
-    unread = {skipped.name for skipped in broken}
     return Summary(
         embedded=len(todo) - len(broken),
         unchanged=len(found.photographs) - len(todo),
         skipped=(*found.skipped, *broken),
-        displaced=tuple(
-            photo.id
-            for photo in todo
-            if photo.id not in unread and _displaces(known.get(photo.id), photo)
-        ),
+        displaced=_displaced(todo, broken, known),
         is_new_generation=is_new,
         live=live,
     )
@@ -129,10 +122,7 @@ def reindex(
         sources = [_source(entry) for entry in lacking.values()]
         todo = [source for source in sources if isinstance(source, Photograph)]
         gone = [source for source in sources if isinstance(source, Skipped)]
-
-        def write(batch: Sequence[_Embedded]) -> None:
-            catalogue.add_vectors(space, [(lacking[photo.id], row) for photo, row in batch])
-
+        write = partial(_write_vectors, catalogue, space, lacking)
         broken = _embed(encoder, todo, write=write, options=options)
         live = _publish(catalogue, data, space, options=options)
     return Summary(
@@ -221,12 +211,31 @@ def _is_done(known: Known | None, photo: Photograph) -> bool:
     )
 
 
-def _displaces(known: Known | None, photo: Photograph) -> bool:
-    return known is not None and known.source != str(photo.path)
+def _displaced(
+    todo: Sequence[Photograph], broken: Sequence[Skipped], known: Mapping[str, Known]
+) -> tuple[str, ...]:
+    unread = {skipped.name for skipped in broken}
+    return tuple(
+        photo.id
+        for photo in todo
+        if photo.id in known
+        and photo.id not in unread
+        and known[photo.id].source != str(photo.path)
+    )
 
 
-def _new_item(photo: Photograph, row: NDArray[np.float32]) -> NewItem:
-    return NewItem(id=photo.id, source=str(photo.path), stamp=photo.stamp, metadata={}, vector=row)
+def _write_items(catalogue: Catalogue, space: Space, batch: Sequence[_Embedded]) -> None:
+    items = [
+        NewItem(id=photo.id, source=str(photo.path), stamp=photo.stamp, metadata={}, vector=row)
+        for photo, row in batch
+    ]
+    catalogue.upsert(space, items)
+
+
+def _write_vectors(
+    catalogue: Catalogue, space: Space, known: Mapping[str, Known], batch: Sequence[_Embedded]
+) -> None:
+    catalogue.add_vectors(space, [(known[photo.id], row) for photo, row in batch])
 
 
 def _source(entry: Known) -> Photograph | Skipped:

@@ -13,6 +13,8 @@ from lorgnette.errors import DiskFull, GalleryBusy, InvalidGallery
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 
+_PAGE_BYTES = 16_384
+
 _TABLES = """
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -62,7 +64,12 @@ CREATE TABLE jobs (
 
 
 class Connection(sqlite3.Connection):
-    """A connection that can be weakly referenced, so that a dead thread's is closed with it."""
+    """A connection that can be weakly referenced, and that closes when its thread has ended."""
+
+    def __del__(self) -> None:
+        # One that could not be opened cannot be closed either.
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self.close()
 
 
 def connect(path: Path) -> Connection:
@@ -75,6 +82,8 @@ def connect(path: Path) -> Connection:
         factory=Connection,
     )
     try:
+        # Two rows of 512 numbers do not fit in the usual page of 4096 bytes; seven do here.
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

@@ -21,7 +21,7 @@ from service.gallery import generations
 from service.gallery.build import index_folder
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery
-from tests.service.commands import run, start
+from tests.service.commands import ROOT, command_line, run, start
 from tests.service.gallery_rows import ids_and_scores
 from tests.service.photographs import write_photographs
 
@@ -42,7 +42,7 @@ class Searcher(threading.Thread):
 
     def run(self) -> None:
         least = FIRST
-        while not self.stopping.wait(0.005):
+        while not self.stopping.wait(0.03):
             try:
                 snapshot = self.gallery.snapshot(self.space_id)
                 found = snapshot.search(self.queries, k=COUNT)
@@ -66,7 +66,7 @@ def wait_until(process: subprocess.Popen[str], is_so: Callable[[], bool]) -> Non
     while not is_so():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.001)
+        time.sleep(0.004)
 
 
 def is_writing(data: Path, process: subprocess.Popen[str]) -> Callable[[], bool]:
@@ -111,7 +111,7 @@ def test_killed_ten_times_every_photograph_is_indexed_once(
         finished = run(*again)
         assert finished.returncode == 0, finished.stderr
         searcher.stop()
-        assert (searcher.failures, searcher.answers > 100) == ([], True)
+        assert (searcher.failures, searcher.answers > 50) == ([], True)
         ids = [entry.id for entry in catalogue.known(teacher.space.id) if entry.has_vector]
         assert ids == [path.name for path in paths]
         live = generations.live_manifest(data, teacher.space.id)
@@ -162,3 +162,19 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, teacher: Bundle) -> None:
         assert "run the same command again to go on" in errors
         assert "Traceback" not in errors
         assert 0 < len(catalogue.known(teacher.space.id)) < 400
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
+    tmp_path: Path, teacher: Bundle
+) -> None:
+    photos, data = tmp_path / "photos", tmp_path / "data"
+    write_photographs(photos, 60)
+    again = ("index", photos, "--data", data, "--teacher", teacher.directory)
+    limited = ["bash", "-c", 'ulimit -f 60; exec "$@"', "limited", *command_line(*again)]
+    full = subprocess.run(limited, capture_output=True, check=False, text=True, cwd=ROOT)
+    assert full.returncode == 1
+    assert full.stderr.splitlines()[-1].endswith("everything acknowledged so far is kept")
+    assert "Traceback" not in full.stderr
+    finished = run(*again)
+    assert finished.returncode == 0, finished.stderr
+    assert "generation 1 published: 60 photographs" in finished.stdout
