@@ -121,6 +121,11 @@ def test_the_key_comes_from_the_environment(
         (problem(401, "unauthorized"), 1, "the detail of unauthorized"),
         (problem(422, "invalid-request"), 2, "the detail of invalid-request"),
         (Reply(404), 1, "404"),
+        (
+            problem(403, "forbidden", detail="\x1b[2Jno\n\nway"),
+            1,
+            "\N{REPLACEMENT CHARACTER}[2Jno way",
+        ),
         (Reply(200, b"hello"), 1, "lorgnette service"),
     ],
 )

@@ -32,12 +32,12 @@ class VectorFormat(StrEnum):
 def table(photo: Path, hits: list[Hit]) -> str:
     """The photograph's name, then rank, score and id of each hit."""
     lines = [f"{'rank':>6}  {'score':>7}  id"] if hits else ["  nothing found"]
-    lines += [f"{n:>6}  {hit.score:>7.4f}  {_visible(hit.id)}" for n, hit in enumerate(hits, 1)]
-    return "\n".join([_visible(str(photo)), *lines])
+    lines += [f"{n:>6}  {hit.score:>7.4f}  {visible(hit.id)}" for n, hit in enumerate(hits, 1)]
+    return "\n".join([visible(str(photo)), *lines])
 
 
-def _visible(text: str) -> str:
-    """The text without control characters: a server's id must not steer a terminal."""
+def visible(text: str) -> str:
+    """The text without control characters: what a server says must not steer a terminal."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 

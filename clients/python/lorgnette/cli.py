@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from lorgnette._output import VectorFormat, json_line, progress_bar, table, vectors, write_whole
+from lorgnette._output import (
+    VectorFormat,
+    json_line,
+    progress_bar,
+    table,
+    vectors,
+    visible,
+    write_whole,
+)
 from lorgnette._verbs import INTERRUPTED, add_verbs, interruptible
 from lorgnette.errors import InvalidConfiguration, InvalidImage, InvalidInput, LorgnetteError
 
@@ -187,4 +195,4 @@ def _lorgnette(
 
 
 def _complain(error: LorgnetteError) -> None:
-    typer.echo(f"lorgnette: {error}", err=True)
+    typer.echo(f"lorgnette: {visible(' '.join(str(error).split()))}", err=True)
