@@ -11,32 +11,43 @@ from lorgnette.errors import InvalidConfiguration
 
 if TYPE_CHECKING:
     from export.package import Packaged
+    from export.verify import Report
     from lorgnette.manifest import Variant
 
 VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "net", "pre")
 
+RunArgument = Annotated[
+    Path, typer.Argument(help="The --out of `lorgnette train` or `lorgnette whiten`.")
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Directory of the bundle; must be absent or empty.")
+]
+NameOption = Annotated[str | None, typer.Option(help="Name of the bundle [the model's].")]
+VersionOption = Annotated[
+    str | None, typer.Option(help="Version of the bundle [8 hex digits of its weights].")
+]
+VariantsOption = Annotated[
+    str,
+    typer.Option(
+        help="Which files, by commas. fp16: the default download; fp32: twice its size; net and "
+        "pre: for accelerators and bulk embedding."
+    ),
+]
+PhotosOption = Annotated[
+    Path | None, typer.Option(help="Verify on these photographs [synthetic images].")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the bundle at --out.")]
+
 
 def export(
-    run_dir: Annotated[
-        Path, typer.Argument(help="The --out of `lorgnette train` or `lorgnette whiten`.")
-    ],
+    run_dir: RunArgument,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Directory of the bundle; must not exist.")],
-    name: Annotated[str | None, typer.Option(help="Name of the bundle [the model's].")] = None,
-    version: Annotated[
-        str | None, typer.Option(help="Version of the bundle [8 hex digits of its weights].")
-    ] = None,
-    variants: Annotated[
-        str,
-        typer.Option(
-            help="Which files, by commas. fp16: the default download; fp32: twice its size; "
-            "net and pre: for accelerators and bulk embedding."
-        ),
-    ] = ",".join(VARIANTS),
-    photos: Annotated[
-        Path | None, typer.Option(help="Verify on these photographs [synthetic images].")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the bundle at --out.")] = False,
+    out: OutOption,
+    name: NameOption = None,
+    version: VersionOption = None,
+    variants: VariantsOption = ",".join(VARIANTS),
+    photos: PhotosOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Write a trained model as a bundle: ONNX files, golden vectors, a manifest.
 
@@ -44,26 +55,29 @@ def export(
 
     Example: lorgnette export runs/student --out models/student
     """
-    from lorgnette.manifest import is_name
-
-    chosen = _parsed(variants)
-    for option, value in (("--name", name), ("--version", version)):
-        if value is not None and not is_name(value):
-            raise InvalidConfiguration(
-                f"{option} {value!r}: expected up to 64 small letters, digits, '.', '_' or '-', "
-                "the first a letter or a digit"
-            )
     from export.run import Labels, run
 
-    packaged = run(
-        run_dir,
-        out=out,
-        labels=Labels(name=name, version=version),
-        variants=chosen,
-        photographs=photos,
-        replace=force,
+    _show(
+        run(
+            run_dir,
+            out=out,
+            labels=Labels(name=_named("--name", name), version=_named("--version", version)),
+            variants=_parsed(variants),
+            photographs=photos,
+            replace=force,
+        )
     )
-    _show(packaged)
+
+
+def _named(option: str, value: str | None) -> str | None:
+    from lorgnette.manifest import is_name
+
+    if value is not None and not is_name(value):
+        raise InvalidConfiguration(
+            f"{option} {value!r}: expected up to 64 small letters, digits, '.', '_' or '-', "
+            "the first a letter or a digit"
+        )
+    return value
 
 
 def _parsed(text: str) -> tuple[Variant, ...]:
@@ -84,19 +98,10 @@ def _show(packaged: Packaged) -> None:
     from rich.table import Table
 
     manifest, report = packaged.bundle.manifest, packaged.report
-    figures: dict[str, tuple[str, ...]] = {
-        found.variant: (
-            *(f"{value:.6f}" for value in (found.cosine_min, found.cosine_mean)),
-            *(f"{value:.6f}" for value in (found.centred_min, found.end_to_end_min)),
-            f"{found.ms:.1f}",
-        )
-        for found in report.agreements
-    }
-    table = Table("file", "MB", "cosine", "mean", "centred", "end to end", "ms")
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table()
+    for header in ("file", "MB", "cosine", "mean", "centred", "end to end", "ms"):
+        table.add_column(header, justify="left" if header == "file" else "right", no_wrap=True)
+    figures = _figures(report)
     for variant, entry in manifest.files.items():
         table.add_row(entry.path, f"{entry.bytes / 1e6:.2f}", *figures.get(variant, ()))
     console = Console()
@@ -112,3 +117,17 @@ def _show(packaged: Packaged) -> None:
         f"{packaged.bundle.directory}: {manifest.role} bundle {manifest.name} {manifest.version}, "
         f"space {manifest.space.id}"
     )
+
+
+def _figures(report: Report) -> dict[str, tuple[str, ...]]:
+    """Cells of the table by variant; `pre` has none of its own."""
+    return {
+        found.variant: (
+            f"{found.cosine_min:.6f}",
+            f"{found.cosine_mean:.6f}",
+            f"{found.centred_min:.6f}",
+            f"{found.end_to_end_min:.6f}",
+            f"{found.ms:.0f}",
+        )
+        for found in report.agreements
+    }

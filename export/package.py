@@ -78,13 +78,13 @@ def package(
         embeddings={v: contents[v] for v in _EMBEDDINGS if v in ("fp32", *request.variants)},
     )
     report = verify(subject, samples, on_image=on_image)
-    files = {FILE_NAMES[variant]: contents[variant] for variant in request.variants}
     images = golden_images()
-    files |= {name: png_bytes(pixels) for name, pixels in images.items()}
     vectors = {
         name: to_base64(golden_vector(contents["fp32"], pixels, dim=spec.dim), dtype="f32")
         for name, pixels in images.items()
     }
+    files = {name: png_bytes(pixels) for name, pixels in images.items()}
+    files |= {FILE_NAMES[variant]: contents[variant] for variant in request.variants}
     manifest = _manifest(spec, request, files=files, vectors=vectors)
     return Packaged(bundle=_written(request, manifest, files), report=report)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ class Staging:
         self._made = [path for path in self.out.parents if not path.exists()]
 
     def __enter__(self) -> Staging:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _remove_abandoned(self.out)
         self.directory.mkdir(parents=True)
         return self
 
@@ -85,6 +86,25 @@ class Staging:
         else:
             self.directory.rename(self.out)
         _sync(self.out.parent)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what an export left behind when it was killed: the staging of no living process."""
+    staged = re.compile(rf"\.{re.escape(out.name)}\.(\d+)\.exporting")
+    for path in out.parent.iterdir() if out.parent.is_dir() else ():
+        found = staged.fullmatch(path.name)
+        if found and (int(found[1]) == os.getpid() or not _is_alive(int(found[1]))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _exchange(new: Path, old: Path) -> None:

@@ -56,8 +56,7 @@ def run(
         variants=variants,
         replace=replace,
     )
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with _progress() as progress:
         task = progress.add_task(f"tracing {spec.backbone} (up to half a minute)", total=None)
         graphs = build_graphs(embedder, spec.input)
         progress.update(task, description="comparing with the trained network", total=len(samples))
@@ -69,3 +68,15 @@ def run(
             samples=samples,
             on_image=lambda: progress.advance(task),
         )
+
+
+def _progress() -> Progress:
+    """A spinner with a bar and the time, on stderr."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -80,15 +80,36 @@ def pre_graph(spec: InputSpec) -> onnx.ModelProto:
     `exclude_outside=1` is what Pillow and torchvision do: pixels beyond the border have no weight.
     Without it the outermost rows and columns are off by up to 21 levels of 255.
     """
-    size = spec.size_px
+    shape = [1, 3, spec.size_px, spec.size_px]
+    graph = helper.make_graph(
+        _pre_nodes(),
+        "pre",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["H", "W", 3])],
+        [helper.make_tensor_value_info(PIXELS_NAME, TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(value, name) for name, value in _pre_constants(spec).items()],
+    )
+    pre = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="lorgnette",
+    )
+    onnx.checker.check_model(pre, full_check=True)
+    return pre
+
+
+def _pre_constants(spec: InputSpec) -> dict[str, NDArray[np.generic]]:
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
-    constants: dict[str, NDArray[np.generic]] = {
+    return {
         "pre.batch_axis": np.array([0], np.int64),
-        "pre.sizes": np.array([1, 3, size, size], np.int64),
+        "pre.sizes": np.array([1, 3, spec.size_px, spec.size_px], np.int64),
         "pre.scale": (1 / (255 * std)).astype(np.float32).reshape(1, 3, 1, 1),
         "pre.shift": (-mean / std).astype(np.float32).reshape(1, 3, 1, 1),
     }
-    nodes = [
+
+
+def _pre_nodes() -> list[onnx.NodeProto]:
+    return [
         helper.make_node("Transpose", [INPUT_NAME], ["pre.chw"], perm=[2, 0, 1]),
         helper.make_node("Unsqueeze", ["pre.chw", "pre.batch_axis"], ["pre.nchw"]),
         helper.make_node(
@@ -104,21 +125,6 @@ def pre_graph(spec: InputSpec) -> onnx.ModelProto:
         helper.make_node("Mul", ["pre.float", "pre.scale"], ["pre.scaled"]),
         helper.make_node("Add", ["pre.scaled", "pre.shift"], [PIXELS_NAME]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "pre",
-        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["H", "W", 3])],
-        [helper.make_tensor_value_info(PIXELS_NAME, TensorProto.FLOAT, [1, 3, size, size])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    pre = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="lorgnette",
-    )
-    onnx.checker.check_model(pre, full_check=True)
-    return pre
 
 
 def _joined(pre: onnx.ModelProto, net: onnx.ModelProto) -> onnx.ModelProto:
