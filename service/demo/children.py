@@ -1,7 +1,7 @@
 """The commands the demo runs as a user would: `lorgnette index`, then `lorgnette serve`.
 
-Each is a child in a session of its own, so that a Ctrl-C in the terminal reaches the demo alone and
-the demo passes it on exactly once.
+Each is a child in a session of its own, so that a Ctrl-C in the terminal reaches the demo alone,
+which ends them in its own order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import httpx
 
 from lorgnette.errors import Unreachable
 
-READY_S = 60.0
+READY_S = 120.0
 """How long the service may take to answer `/readyz`."""
 
 _POLL_S = 0.05
@@ -32,14 +32,13 @@ _STOP_S = 35.0
 def run_command(arguments: Sequence[str]) -> int:
     """Run `lorgnette ARGUMENTS` with this terminal's output and return its exit code.
 
-    An interrupt is passed on; the command has finished when it is raised again.
+    An interrupt ends the command before it is raised again.
     """
     child = _start(arguments, output=None)
     try:
         return child.wait()
-    except KeyboardInterrupt:
-        _stop(child, signal.SIGINT)
-        raise
+    finally:
+        _stop(child)
 
 
 @contextmanager
@@ -57,7 +56,7 @@ def running_service(
         _await_ready(child, url=url, log=log)
         yield child
     finally:
-        _stop(child, signal.SIGTERM)
+        _stop(child)
 
 
 def last_words(log: Path) -> str:
@@ -109,12 +108,15 @@ def _await_ready(child: subprocess.Popen[bytes], *, url: str, log: Path) -> None
     raise Unreachable(f"the service was not ready after {READY_S:.0f} s ({reason}); see {log}")
 
 
-def _stop(child: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """End the child, gently first. Further interrupts wait: half a shutdown is none."""
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End the child: the service finishes what is in flight, the indexer just ends.
+
+    Further interrupts are ignored meanwhile: half a shutdown is none.
+    """
     if child.poll() is not None:
         return
     with _patience():
-        child.send_signal(how)
+        child.terminate()
         try:
             child.wait(timeout=_STOP_S)
         except subprocess.TimeoutExpired:

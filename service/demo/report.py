@@ -110,6 +110,10 @@ class Report:
         self._say(f"The service stays at [bold]{url}[/] (its API: {url}/docs) until Ctrl-C. Try:")
         self.command(["search", "photo.jpg", "--server", url, "--bundle", str(student)])
 
+    def interrupted(self) -> None:
+        """Say that nothing is lost."""
+        self._err.print("stopped; what was indexed is kept: run the same command again to go on")
+
     def stopped(self) -> None:
         """Say goodbye."""
         self._say("The service has stopped. The same command starts it again at once.")

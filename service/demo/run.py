@@ -71,9 +71,7 @@ def _asked(demo: Demo, report: Report) -> Iterator[_Asked]:
     gallery = _gallery(demo, report)
     index = ["index", str(gallery.photos), *_places(demo, gallery)]
     report.command(index)
-    code = run_command(index)
-    if code:
-        raise SystemExit(code)
+    _index(index, report)
     url = f"http://{HOST}:{port}"
     serve = ["serve", *_places(demo, gallery), "--student", str(demo.student)]
     serve += ["--host", HOST, "--port", str(port)]
@@ -123,6 +121,17 @@ def _gallery(demo: Demo, report: Report) -> Gallery:
         gallery = sample_gallery(demo.data, on_picture=on_picture)
     report.sample_gallery(gallery.photos)
     return gallery
+
+
+def _index(command: list[str], report: Report) -> None:
+    try:
+        code = run_command(command)
+    except KeyboardInterrupt:
+        report.interrupted()
+        raise
+    if code:
+        # The indexer has said why.
+        raise SystemExit(code)
 
 
 def _places(demo: Demo, gallery: Gallery) -> list[str]:

@@ -26,7 +26,7 @@ from service.demo.run import Demo, check_demo
 from tests.demo.pictures import numbered, write_pictures
 from tests.tiny_bundle import write_tiny_bundle
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ def test_check_ends_with_1_naming_the_photos_that_were_not_found(
     assert "0 embedded, 12 unchanged" in result.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_service_stays_until_the_demo_is_stopped_and_goes_with_it(
     done: Done, how: signal.Signals
 ) -> None:
