@@ -10,7 +10,7 @@ from pathlib import Path
 
 from export.golden import golden_images, golden_vector, png_bytes
 from export.graph import with_fp16_storage
-from export.publish import Staging, require_free
+from export.publish import require_free, staged
 from export.samples import Sample
 from export.to_onnx import PIXELS_NAME, Graphs
 from export.verify import Embedding, Report, Subject, require_portable, verify
@@ -129,10 +129,8 @@ def _entry(path: str, content: bytes) -> BundleFile:
 def _written(request: Request, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
     out = request.out
     try:
-        with Staging(out) as staging:
-            staging.write({**files, MANIFEST_NAME: manifest.dump().encode()})
-            _check(Bundle.open(staging.directory))
-            staging.publish()
+        with staged(out, {**files, MANIFEST_NAME: manifest.dump().encode()}) as staging:
+            _check(Bundle.open(staging))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             megabytes = sum(map(len, files.values())) / 1e6

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from pathlib import Path
 
+from lorgnette.durable import replace_file
 from lorgnette.errors import DiskFull, InvalidConfiguration
 
 
@@ -16,7 +16,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises `DiskFull`, or `InvalidConfiguration` when the place cannot be written to.
     """
     try:
-        _write(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"no space left to write {path}: free some and run again") from error
@@ -26,21 +27,3 @@ def write_atomically(path: Path, content: bytes) -> None:
 def sha256_of(content: bytes) -> str:
     """The content's sha256 as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{os.getpid()}.building")
-    try:
-        with building.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        building.replace(path)
-    finally:
-        building.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

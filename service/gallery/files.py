@@ -1,4 +1,4 @@
-"""Files that survive a crash: synced, renamed into place, and locked by the kernel."""
+"""Who may write to a data directory, and what is said when the disk refuses."""
 
 from __future__ import annotations
 
@@ -17,35 +17,6 @@ LOCK_NAME = "writer.lock"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCK_TRIES = 10
 _LOCK_PAUSE_S = 0.02
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a new file and sync its content."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replace_synced(path: Path, content: bytes) -> None:
-    """Replace a file in one step: a reader, or a crash, meets the old content or the new."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.unlink(missing_ok=True)
-    try:
-        write_synced(beside, content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_directory(path.parent)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from lorgnette import durable
 from lorgnette.bundle import sha256_of
 from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Sha256, Space
@@ -156,7 +157,7 @@ def promote(data: Path, generation: int) -> GenerationManifest:
     manifest = read_manifest(directory_of(data, generation))
     current = read_current(data) | {manifest.space.id: generation}
     with files.disk_errors(data):
-        files.replace_synced(
+        durable.replace_file(
             data / CURRENT_NAME, (json.dumps(current, sort_keys=True) + "\n").encode()
         )
     return manifest

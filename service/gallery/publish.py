@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lorgnette import durable
 from lorgnette.bundle import sha256_of
 from lorgnette.errors import InvalidGallery, LorgnetteError
 from lorgnette.manifest import Space
@@ -113,7 +114,7 @@ def _write(
     index.write(building / generations.INDEX_NAME)
     buffer = io.BytesIO()
     np.save(buffer, keys)
-    files.write_synced(building / generations.KEYS_NAME, buffer.getvalue())
+    durable.write_synced(building / generations.KEYS_NAME, buffer.getvalue())
     manifest = GenerationManifest(
         schema_version=1,
         generation=number,
@@ -145,7 +146,7 @@ def _check(
 ) -> GenerationManifest:
     """Ask the written index in a child process; write the manifest with the recall it reached."""
     path = building / generations.MANIFEST_NAME
-    files.write_synced(path, manifest.model_dump_json(indent=2).encode())
+    durable.write_synced(path, manifest.model_dump_json(indent=2).encode())
     found = _ask(building, sample.queries)
     recall, lost = sample.recall(found, rows), sample.lost(found, rows)
     if recall < gate or lost > (1 - gate) * len(found):
@@ -156,7 +157,7 @@ def _check(
         )
     checked = manifest.model_copy(update={"recall_at_10": round(recall, 4)})
     path.unlink()
-    files.write_synced(path, (checked.model_dump_json(indent=2) + "\n").encode())
+    durable.write_synced(path, (checked.model_dump_json(indent=2) + "\n").encode())
     return checked
 
 
@@ -187,10 +188,10 @@ def _seal(building: Path, final: Path) -> None:
     """Make every file read-only and the directory appear under its number, durably."""
     for path in building.iterdir():
         path.chmod(0o444)
-    files.sync_directory(building)
+    durable.sync(building)
     building.rename(final)
-    files.sync_directory(final.parent)
-    files.sync_directory(final.parent.parent)
+    durable.sync(final.parent)
+    durable.sync(final.parent.parent)
 
 
 def sweep(data: Path) -> None:

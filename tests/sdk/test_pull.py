@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lorgnette import errors, pull
-from lorgnette._publish import sibling
 from lorgnette.bundle import MANIFEST_NAME, Bundle
+from lorgnette.durable import sibling
 from lorgnette.pull import pull_bundle
 from lorgnette.wire import ModelsResponse
 from tests.sdk.library import file_route, model_routes
@@ -30,8 +30,8 @@ def snapshot(directory: Path) -> dict[str, bytes]:
 
 
 def left_beside(target: Path) -> list[str]:
-    """Names in the parent beside the target and the lock."""
-    return sorted({path.name for path in target.parent.iterdir()} - {target.name, ".here.lock"})
+    """Names in the parent beside the target."""
+    return sorted({path.name for path in target.parent.iterdir()} - {target.name})
 
 
 @pytest.fixture

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from lorgnette.errors import BundleCorrupt, InvalidBundle, InvalidVector
+from lorgnette.errors import (
+    BundleCorrupt,
+    InvalidBundle,
+    InvalidConfiguration,
+    InvalidVector,
+)
 from lorgnette.image import read_image
 from lorgnette.manifest import BundleFile, Manifest, Space, Variant
 from lorgnette.vectors import Vectors, from_base64
@@ -134,4 +139,34 @@ def verify_file(path: Path, entry: BundleFile) -> None:
             f"bundle file {path} is not the one its manifest describes (expected "
             f"{entry.bytes} bytes, sha256 {entry.sha256[:12]}…; found {size} bytes, "
             f"{digest[:12]}…): fetch or export the bundle again"
+        )
+
+
+def require_replaceable(target: Path) -> None:
+    """Refuse to replace a directory that holds anything but a bundle: it would be lost.
+
+    Raises `InvalidConfiguration`; a directory that is absent or empty is fine.
+    """
+    way_out = "name a directory of its own for the bundle"
+    if Path.cwd().is_relative_to(target):
+        raise InvalidConfiguration(f"{target} holds the current directory: {way_out}")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InvalidConfiguration(f"{target} is a file: {way_out}")
+    if not any(target.iterdir()):
+        return
+    try:
+        manifest = read_manifest(target)
+    except InvalidBundle as error:
+        raise InvalidConfiguration(
+            f"{target} is not empty and not a bundle: {way_out}, or remove it first"
+        ) from error
+    ours = {MANIFEST_NAME, *(entry.path for entry in manifest.all_files())}
+    held = (path for path in target.rglob("*") if path.is_symlink() or not path.is_dir())
+    strangers = {path.relative_to(target).as_posix() for path in held} - ours
+    if strangers:
+        raise InvalidConfiguration(
+            f"{target} holds {min(strangers)}, not a part of its bundle, which would be lost: "
+            f"{way_out}"
         )

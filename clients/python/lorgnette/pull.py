@@ -15,15 +15,16 @@ import httpx
 from lorgnette._answers import require_success
 from lorgnette._calls import Call, Conversation, segment
 from lorgnette._download import Download
-from lorgnette._publish import exclusively, recover, refuse_foreign, replace, sibling
 from lorgnette._senders import Connection, Sender
 from lorgnette.bundle import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
     Bundle,
     parse_manifest,
+    require_replaceable,
     verify_file,
 )
+from lorgnette.durable import exclusively, recover_directory, replace_directory, sibling
 from lorgnette.encoder import Encoder
 from lorgnette.errors import (
     BundleCorrupt,
@@ -70,8 +71,8 @@ def pull_bundle(
     sender = Sender(Connection(base_url, key, timeout_s, max_retries), transport)
     try:
         with sender.http, exclusively(target):
-            recover(target)
-            refuse_foreign(target)
+            recover_directory(target)
+            require_replaceable(target)
             chosen = name if name is not None else _only_student(sender)
             return _refresh(sender, chosen, target, on_progress or _silently)
     except OSError as error:
@@ -102,7 +103,7 @@ def _refresh(sender: Sender, name: str, target: Path, on_progress: OnProgress) -
     try:
         _stage(sender, offer, staging, on_progress)
         Encoder(Bundle.open(staging)).check()
-        replace(target, staging)
+        replace_directory(target, staging)
     except Unreachable:
         raise  # What was downloaded stays beside the target, for the next pull.
     except (LorgnetteError, OSError):
