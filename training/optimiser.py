@@ -15,8 +15,7 @@ from training.models.embedder import Embedder
 def adamw(student: Embedder, spec: Optimiser) -> AdamW:
     """Freeze what is to be frozen and put the rest in groups; matrices decay, vectors do not.
 
-    Raises `InvalidConfiguration` when the backbone has no module of a frozen name,
-
+    Raises `InvalidConfiguration` when the backbone has no module of a frozen name.
     """
     _freeze(student, spec.frozen)
     groups = [

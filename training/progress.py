@@ -18,17 +18,17 @@ from rich.progress import (
 Item = TypeVar("Item")
 
 
-def track(items: Iterable[Item], *, total: int, task: str, done: int = 0) -> Iterator[Item]:
+def track(items: Iterable[Item], *, total: int, task: str) -> Iterator[Item]:
     """Yield the items while a bar on stderr shows how many of `total` are done."""
     with progress_bar() as bar:
-        number = bar.add_task(task, total=total, completed=done)
+        number = bar.add_task(task, total=total)
         for item in items:
             yield item
             bar.advance(number)
 
 
 def progress_bar() -> Progress:
-    """A bar for tasks that want to show more than a count, in `{task.fields[note]}`."""
+    """An empty display on stderr, for work that begins in the middle or counts in batches."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

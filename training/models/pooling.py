@@ -10,7 +10,7 @@ EPS = 1e-6
 
 
 class GeM(nn.Module):
-    """`(mean over positions of x^p)^(1/p)`, p learnable.  Radenović et al., TPAMI 2018, eq. (3).
+    """`(mean over positions of x^p)^(1/p)`, p learnable.  Radenović et al., TPAMI 2019, eq. (3).
 
     p = 1 is the mean, p → ∞ the maximum.
     """

@@ -32,7 +32,7 @@ class Whitening:
 
 
 def learn_whitening(rows: NDArray[np.floating], *, dim: int, shrinkage: float) -> Whitening:
-    """Learn PCA whitening to `dim` dimensions.  Jégou and Chum, ECCV 2012, section 3.
+    """Learn PCA whitening to `dim` dimensions.  Jégou and Chum, ECCV 2012.
 
     rows: `[N, C]`, N > dim.  shrinkage: >= 0; each kept eigenvalue λ counts as λ + shrinkage λ̄,
     λ̄ the mean of the kept ones, so that weak directions are amplified less; 0 is plain whitening
