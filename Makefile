@@ -31,7 +31,7 @@ export ORT_DISABLE_TELEMETRY := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-check install install-demo test test-service test-slow lint lint-deploy \
-	models clean python-check
+	bench models clean python-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ lint-deploy: install ## hadolint, dclint and nginx -t on the deployment files (n
 	$(BIN)/hadolint Dockerfile
 	npx --yes dclint@3.1.0 docker-compose.yml
 	deploy/nginx/check.sh
+
+bench: install ## Measure the service beside its floor, in one run
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search_latency.py
 
 models: install ## Train and export both shipped bundles again: make models DATA=photographs
 	@test -n '$(DATA)' || { echo "make models needs DATA=<root of the photographs>" >&2; exit 2; }
