@@ -15,25 +15,27 @@ from training.config import Running
 from training.data.augment import normalise
 from training.data.loader import Views, batches, in_order
 from training.data.row_cache import Binding, RowCache, views_sha256
-from training.guide import Guide
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
 from training.progress import progress_bar
 from training.space import embedder_sha256
+from training.teacher_encoder import TeacherEncoder
 
 
-def cached_embeddings(directory: Path, guide: Guide, views: Views, *, running: Running) -> RowCache:
+def cached_embeddings(
+    directory: Path, teacher: TeacherEncoder, views: Views, *, running: Running
+) -> RowCache:
     """The teacher's unit rows `[views, D]`, float16 on disk."""
     binding = Binding(
         kind="embedding",
-        network_sha256=guide.sha256,
+        network_sha256=teacher.sha256,
         views_sha256=views_sha256(views.photographs.sha256, views.crops),
         count=len(views),
-        dim=guide.space.dim,
+        dim=teacher.space.dim,
         dtype="float16",
     )
     cache = RowCache(directory, binding)
-    _fill(cache, guide.embed, views, running, size_px=guide.size_px, task="teacher's vectors")
+    _fill(cache, teacher.embed, views, running, size_px=teacher.size_px, task="teacher's vectors")
     return cache
 
 

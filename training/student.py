@@ -14,7 +14,6 @@ from training.data.loader import Views
 from training.data.row_cache import RowCache
 from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
-from training.guide import Guide, open_guide
 from training.head import solve_ridge
 from training.loop import Lesson, fit
 from training.losses.pair import Regression
@@ -22,6 +21,7 @@ from training.models.embedder import Embedder
 from training.models.pretrained import pretrained
 from training.others import Teacher
 from training.provenance import git_commit, provenance_of
+from training.teacher_encoder import TeacherEncoder, open_teacher
 from training.trained_model import ModelSpec, save_model
 
 
@@ -34,11 +34,11 @@ def make_student(
     Interrupted, the same call goes on where it was.  Raises typed errors for all that is wrong.
     """
     commit = git_commit()
-    guide = open_guide(teacher, dim=config.model.dim, threads=config.running.threads)
+    encoder = open_teacher(teacher, dim=config.model.dim, threads=config.running.threads)
     student, weights = pretrained(config.model)
     views = Views(find_photographs(root, config.data), config.crops)
     save_resolved(config, out / "config.json", git_commit=commit)
-    steps = _distil(student, guide, views, config, out=out)
+    steps = _distil(student, encoder, views, config, out=out)
     metrics: dict[str, JsonValue] = {
         "photographs": len(views.photographs.paths),
         "views": len(views),
@@ -50,7 +50,7 @@ def make_student(
         backbone=config.model.backbone,
         dim=config.model.dim,
         input=config.model.input,
-        space=guide.space,
+        space=encoder.space,
         provenance=provenance_of(
             config, commit=commit, command=command, weights=weights, metrics=metrics
         ),
@@ -60,10 +60,10 @@ def make_student(
 
 
 def _distil(
-    student: Embedder, guide: Guide, views: Views, config: StudentConfig, *, out: Path
+    student: Embedder, teacher: TeacherEncoder, views: Views, config: StudentConfig, *, out: Path
 ) -> int:
     """Give the student its final weights and return the number of steps it took."""
-    targets = cached_embeddings(out / "teacher", guide, views, running=config.running)
+    targets = cached_embeddings(out / "teacher", teacher, views, running=config.running)
     _initialise_head(student, targets, views, config, out=out)
     lesson = Lesson(views, Teacher(targets), Regression())
     progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))

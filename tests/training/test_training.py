@@ -23,13 +23,13 @@ from training.config import Schedule
 from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.data.row_cache import Binding, RowCache
-from training.guide import open_guide
 from training.loop import CHECKPOINT_NAME, METRICS_NAME
 from training.runtime import run
 from training.schedule import rate_factor
 from training.space import space_of
 from training.student import make_student
 from training.teacher import make_teacher
+from training.teacher_encoder import open_teacher
 from training.trained_model import SPEC_NAME, WEIGHTS_NAME, load_model, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,9 +189,9 @@ def test_what_is_no_teacher_is_refused(experiment: Path, tmp_path: Path) -> None
     wide = write_tiny_bundle(tmp_path / "wide", role="gallery", dim=16)
     for directory in (experiment / "student", query.directory, wide.directory):
         with pytest.raises(InvalidConfiguration, match="expected a gallery model of 8"):
-            open_guide(directory, dim=8, threads=1)
+            open_teacher(directory, dim=8, threads=1)
     with pytest.raises(InvalidBundle, match="holds no trained model"):
-        open_guide(tmp_path, dim=8, threads=1)
+        open_teacher(tmp_path, dim=8, threads=1)
 
 
 def test_a_changed_byte_of_the_weights_is_noticed(experiment: Path, tmp_path: Path) -> None:

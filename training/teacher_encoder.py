@@ -1,4 +1,4 @@
-"""The teacher at work: whatever embeds its gallery, a trained model or its exported bundle."""
+"""A teacher at work: a trained model in torch, or its exported bundle in ONNX."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from training.space import embedder_sha256
 from training.trained_model import ModelSpec, load_model
 
 
-class Guide(Protocol):
-    """A teacher.  sha256: of all that decides its vectors.  size_px: of the images it takes."""
+class TeacherEncoder(Protocol):
+    """Whatever embeds images into a teacher's space."""
 
     @property
     def space(self) -> Space:
@@ -42,7 +42,7 @@ class Guide(Protocol):
         """images: uint8 `[N, 3, S, S]`.  Returns unit rows `[N, D]`."""
 
 
-class ModelGuide:
+class TorchTeacher:
     """A teacher in torch."""
 
     def __init__(self, embedder: Embedder, spec: ModelSpec) -> None:
@@ -53,14 +53,14 @@ class ModelGuide:
         self.sha256 = embedder_sha256(embedder, spec.input)
 
     def embed(self, images: Tensor) -> Vectors:
-        """See `Guide`."""
+        """See `TeacherEncoder`."""
         with torch.inference_mode():
             rows: Vectors = self._network(normalise(images, self._input)).numpy()
         return rows
 
 
 @dataclass(frozen=True)
-class BundleGuide:
+class OnnxTeacher:
     """A teacher in ONNX: about 1.6 times as fast on a CPU, and the very graph that is served."""
 
     encoder: Encoder
@@ -68,27 +68,27 @@ class BundleGuide:
 
     @property
     def space(self) -> Space:
-        """See `Guide`."""
+        """See `TeacherEncoder`."""
         return self.encoder.space
 
     @property
     def sha256(self) -> str:
-        """See `Guide`."""
+        """See `TeacherEncoder`."""
         return self.encoder.bundle.manifest.files[self.encoder.variant].sha256
 
     @property
     def size_px(self) -> int:
-        """See `Guide`."""
+        """See `TeacherEncoder`."""
         return self.encoder.bundle.manifest.input.size_px
 
     def embed(self, images: Tensor) -> Vectors:
-        """See `Guide`."""
+        """See `TeacherEncoder`."""
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
         with ThreadPoolExecutor(self.threads) as pool:
             return np.stack(list(pool.map(self.encoder.encode_pixels, pixels)))
 
 
-def open_guide(directory: Path, *, dim: int, threads: int) -> Guide:
+def open_teacher(directory: Path, *, dim: int, threads: int) -> TeacherEncoder:
     """Open a teacher: the --out of `lorgnette whiten`, or its bundle from `lorgnette export`.
 
     Raises `InvalidConfiguration` when it is no teacher of `dim` dimensions, `InvalidBundle` when
@@ -96,14 +96,14 @@ def open_guide(directory: Path, *, dim: int, threads: int) -> Guide:
     """
     if (directory / MANIFEST_NAME).exists():
         bundle = Bundle.open(directory)
-        _refuse(directory, bundle.manifest.role, bundle.space, dim=dim)
-        return BundleGuide(Encoder(bundle), threads)
+        _require_teacher(directory, bundle.manifest.role, bundle.space, dim=dim)
+        return OnnxTeacher(Encoder(bundle), threads)
     embedder, spec = load_model(directory)
-    _refuse(directory, spec.role, spec.space, dim=dim)
-    return ModelGuide(embedder, spec)
+    _require_teacher(directory, spec.role, spec.space, dim=dim)
+    return TorchTeacher(embedder, spec)
 
 
-def _refuse(directory: Path, role: Role, space: Space, *, dim: int) -> None:
+def _require_teacher(directory: Path, role: Role, space: Space, *, dim: int) -> None:
     if role != "gallery" or space.dim != dim:
         raise InvalidConfiguration(
             f"{directory} is a {role} model of {space.dim} dimensions, expected a gallery model of "
