@@ -54,7 +54,7 @@ test: lint test-service ## What CI runs: lint, the walls without torch, every te
 	$(BIN)/python -m pytest -m "not slow"
 
 test-service: install-demo ## Import and run the SDK and the service where there is no torch
-	$(DEMO_BIN)/python tests/service_only.py
+	$(DEMO_BIN)/python -P tests/service_only.py
 
 test-slow: install ## The tests heavier than a minute
 	$(BIN)/python -m pytest -m slow

@@ -1,7 +1,8 @@
 """Proof that the SDK and the service live without torch: run by an interpreter that has none.
 
-    .venv-demo/bin/python tests/service_only.py
+    .venv-demo/bin/python -P tests/service_only.py
 
+-P, because beside this file stands another package named `service`: the service's tests.
 Needs no test framework, because the environment it is about holds the service's extra alone.
 """
 
