@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +57,7 @@ class Report:
 
     def command(self, arguments: Sequence[str]) -> None:
         """Show a command as the user would type it."""
-        self._out.print(Text(f"$ lorgnette {shlex.join(arguments)}", style="dim"))
+        self._out.print(Text(f"$ {shlex.join([_program(), *arguments])}", style="dim"))
 
     def ready(self, url: str, seconds: float) -> None:
         """Say that the service answers."""
@@ -104,11 +107,11 @@ class Report:
             + (f"; not found: {', '.join(missed)}" if missed else "")
         )
 
-    def staying(self, url: str, student: Path) -> None:
-        """Say that the service stays up, and what to try."""
+    def staying(self, url: str, photo: Path, student: Path) -> None:
+        """Say that the service stays up, and what to try from another terminal."""
         self._say("")
-        self._say(f"The service stays at [bold]{url}[/] (its API: {url}/docs) until Ctrl-C. Try:")
-        self.command(["search", "photo.jpg", "--server", url, "--bundle", str(student)])
+        self._say(f"The service stays at [bold]{url}[/] (its API: {url}/openapi.json) until Ctrl-C.")
+        self.command(["search", str(photo), "--server", url, "--bundle", str(student)])
 
     def interrupted(self) -> None:
         """Say that nothing is lost."""
@@ -120,3 +123,11 @@ class Report:
 
     def _say(self, markup: str) -> None:
         self._out.print(markup)
+
+
+def _program() -> str:
+    """How this installation's `lorgnette` is typed here: its name, or its path when not on PATH."""
+    program = Path(sys.executable).with_name("lorgnette")
+    if shutil.which("lorgnette") == str(program):
+        return "lorgnette"
+    return os.path.relpath(program)

@@ -57,7 +57,7 @@ def show_demo(demo: Demo) -> int:
     report = Report()
     with _stops_as_interrupts(), _failures_in(demo.data):
         with _asked(demo, report) as asked:
-            report.staying(asked.url, demo.student)
+            report.staying(asked.url, asked.gallery.queries[0].path, demo.student)
             _stay(asked)
         report.stopped()
     return 0

@@ -217,7 +217,7 @@ def test_an_interrupt_while_indexing_ends_the_demo_and_its_indexer(demo: Demo) -
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            if line.startswith("$ lorgnette index"):
+            if re.match(r"\$ \S*lorgnette index ", line):
                 break
         child.send_signal(signal.SIGTERM)
         _, said = child.communicate(timeout=DEADLINE_S)
