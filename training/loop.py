@@ -23,10 +23,9 @@ from training.losses.pair import PairLoss
 from training.metrics import keep_lines_before, log_line
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
-from training.optimiser import adamw, set_rates
+from training.optimiser import adamw, rate_factor, set_rates
 from training.others import Others
 from training.progress import progress_bar
-from training.schedule import rate_factor
 from training.step import step
 
 CHECKPOINT_NAME = "checkpoint.pt"

@@ -1,14 +1,15 @@
-"""AdamW over a student's weights, in groups by what they are."""
+"""AdamW over a student's weights, in groups by what they are, and its rates step by step."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from lorgnette.errors import InvalidConfiguration
-from training.config import Optimiser
+from training.config import Optimiser, Schedule
 from training.models.embedder import Embedder
 
 
@@ -25,6 +26,19 @@ def adamw(student: Embedder, spec: Optimiser) -> AdamW:
     ]
     used = [group for group in groups if group["params"]]
     return AdamW(used, betas=spec.betas, fused=True)
+
+
+def rate_factor(schedule: Schedule, *, step: int, steps: int) -> float:
+    """What each learning rate is multiplied by in step `step` of `steps`, in (0, 1].
+
+    A function of the step alone, so that resuming needs no state.
+    """
+    warmup = max(1, round(schedule.warmup_share * steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    travelled = (step - warmup) / max(1, steps - warmup)
+    cosine = (1 + math.cos(math.pi * travelled)) / 2
+    return schedule.final_share + (1 - schedule.final_share) * cosine
 
 
 def set_rates(optimiser: Optimizer, factor: float) -> None:

@@ -24,8 +24,8 @@ from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.data.row_cache import Binding, RowCache
 from training.loop import CHECKPOINT_NAME, METRICS_NAME
+from training.optimiser import rate_factor
 from training.runtime import run
-from training.schedule import rate_factor
 from training.space import space_of
 from training.student import make_student
 from training.teacher import make_teacher
