@@ -135,11 +135,7 @@ def _update(
         self_pair=config.objective.self_pair,
     ).item()
     norm = _gradient_norm(progress.student)
-    if not math.isfinite(value + norm):
-        raise InvalidConfiguration(
-            f"step {progress.step}: loss {value}, gradient norm {norm}, both must be finite: "
-            "lower the learning rates, delete the checkpoint and begin anew"
-        )
+    _require_finite(value, norm, number=progress.step)
     progress.optimiser.step()
     average_into(
         progress.average, progress.student, decay=config.averaging.decay, step=progress.step
@@ -150,6 +146,14 @@ def _update(
 def _gradient_norm(network: nn.Module) -> float:
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     return float(nn.utils.get_total_norm(gradients))
+
+
+def _require_finite(loss: float, norm: float, *, number: int) -> None:
+    if not math.isfinite(loss + norm):
+        raise InvalidConfiguration(
+            f"step {number}: loss {loss}, gradient norm {norm}, both must be finite: "
+            "lower the learning rates, delete the checkpoint and begin anew"
+        )
 
 
 def _log(path: Path, measures: Measures, number: int, *, views: int) -> None:
