@@ -106,13 +106,17 @@ def evaluate(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int
     alone = protocol.is_leave_one_out
     same = _relevance(classes[asking], classes[held], is_leave_one_out=alone)
     matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
-    pairs = {"tt": (teacher, teacher), "ss": (student, student), "st": (student, teacher)}
-    scores = {
-        name: score(asks[asking][matched], holds[held], same[matched], own=_own(matched, alone))
-        for name, (asks, holds) in pairs.items()
-    }
+    own = np.flatnonzero(matched) if alone else None
+
+    def scored(asks: Vectors, holds: Vectors) -> Score:
+        return score(asks[asking][matched], holds[held], same[matched], own=own)
+
     return Evaluation(
-        scores["tt"], scores["ss"], scores["st"], int((~matched).sum()), int((~is_read).sum())
+        teacher_to_teacher=scored(teacher, teacher),
+        student_to_student=scored(student, student),
+        student_to_teacher=scored(student, teacher),
+        queries_without_match=int((~matched).sum()),
+        skipped=int((~is_read).sum()),
     )
 
 
@@ -124,9 +128,10 @@ def embed(
     encoder.check()
     rows = np.zeros((len(paths), bundle.space.dim), dtype=np.float32)
     is_read = np.zeros(len(paths), dtype=np.bool_)
+    task = f"embedding with {bundle.manifest.name}"
     with ThreadPoolExecutor(workers) as pool:
         vectors = pool.map(lambda path: _encode(encoder, path), paths)
-        for number, vector in enumerate(track(vectors, total=len(paths), task=_task(bundle))):
+        for number, vector in enumerate(track(vectors, total=len(paths), task=task)):
             if vector is not None:
                 rows[number], is_read[number] = vector, True
     if not is_read.any():
@@ -189,17 +194,9 @@ def _relevance(
     return relevant
 
 
-def _own(matched: NDArray[np.bool_], is_leave_one_out: bool) -> NDArray[np.int64] | None:
-    return np.flatnonzero(matched) if is_leave_one_out else None
-
-
 def _encode(encoder: Encoder, path: Path) -> NDArray[np.float32] | None:
     try:
         return encoder.encode(path)
     except InvalidImage as error:
         log.warning("skipped %s: %s", path, error)
         return None
-
-
-def _task(bundle: Bundle) -> str:
-    return f"embedding with {bundle.manifest.name}"
