@@ -24,11 +24,6 @@ def git_commit() -> str:
     return f"{head}-dirty" if changed else head
 
 
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def shown(path: Path) -> str:
     """A path as a command would name it, without this machine's absolute folders."""
     return path.name if path.is_absolute() else path.as_posix()
@@ -44,18 +39,18 @@ def provenance_of(
 ) -> Provenance:
     """The record that travels with a model.  weights: origin of the pretrained ones."""
     return Provenance(
-        created=now(),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         git_commit=commit,
         config_sha256=config_sha256(config),
         command=command,
         weights=weights,
-        data=described(config.data),
-        licences=licences(config.model, config.data),
+        data=_described(config.data),
+        licences=_licences(config.model, config.data),
         metrics=metrics,
     )
 
 
-def described(sources: Iterable[Source]) -> tuple[str, ...]:
+def _described(sources: Iterable[Source]) -> tuple[str, ...]:
     """Each source in words, such as `caltech101_sample (pool of splits.tsv)`."""
     return tuple(
         f"{source.folder} ({source.role} of {source.splits})" if source.role else source.folder
@@ -63,7 +58,7 @@ def described(sources: Iterable[Source]) -> tuple[str, ...]:
     )
 
 
-def licences(network: Network, sources: Iterable[Source]) -> tuple[str, ...]:
+def _licences(network: Network, sources: Iterable[Source]) -> tuple[str, ...]:
     """The licences of the pretrained weights and of each source, once each, in that order."""
     named = [f"weights: {network.licence}"]
     named += [f"{source.folder}: {source.licence}" for source in sources]
