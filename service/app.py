@@ -15,12 +15,12 @@ from lorgnette.wire import ReindexRequest, SearchRequest
 from service.api import admin, health, models, problems, search
 from service.api.body import BodyLimit
 from service.auth import Keys, LocalNamesOnly
-from service.engine import Engine
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery
 from service.lane import Lane
 from service.settings import Settings
 from service.state import Opened, ServiceState
+from service.students import Students
 from service.telemetry import RequestTelemetry
 
 log = logging.getLogger(__name__)
@@ -79,12 +79,12 @@ def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
 
 def _open(settings: Settings) -> Opened:
     """Open the students first: a wrong one is found before anything runs."""
-    engine = Engine.open(settings.students, max_pixels=settings.max_pixels)
+    students = Students.open(settings.students, max_pixels=settings.max_pixels)
     catalogue = Catalogue.open(settings.data)
     gallery = LiveGallery(settings.data)
     gallery.start()
     return Opened(
-        engine=engine,
+        students=students,
         catalogue=catalogue,
         gallery=gallery,
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),

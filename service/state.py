@@ -9,11 +9,11 @@ from fastapi import Request
 
 from lorgnette.errors import Unavailable
 from service.auth import Keys
-from service.engine import Engine
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery
 from service.lane import Lane
 from service.settings import Settings
+from service.students import Students
 
 Phase = Literal["loading", "ready", "draining"]
 
@@ -22,7 +22,7 @@ Phase = Literal["loading", "ready", "draining"]
 class Opened:
     """The parts that exist between start and shutdown."""
 
-    engine: Engine
+    students: Students
     catalogue: Catalogue
     gallery: LiveGallery
     search_lane: Lane

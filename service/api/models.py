@@ -20,7 +20,7 @@ from service.api.problems import (
     RangeNotSatisfiable,
     documented,
 )
-from service.engine import ServedFile
+from service.students import ServedFile
 
 router = APIRouter(tags=["models"], dependencies=[Depends(search_door)])
 
@@ -40,7 +40,7 @@ async def spaces(opened: Ready) -> SpacesResponse:
                 generation=snapshot.generation,
                 count=snapshot.count,
                 students=[
-                    student.info() for student in opened.engine.fitting((snapshot.space.id,))
+                    student.info() for student in opened.students.fitting((snapshot.space.id,))
                 ],
             )
             for snapshot in opened.gallery.snapshots()
@@ -51,7 +51,7 @@ async def spaces(opened: Ready) -> SpacesResponse:
 @router.get("/models", responses=documented(Unauthorized))
 async def models(opened: Ready) -> ModelsResponse:
     """Every student, also one whose space is not live yet: phones may fetch it beforehand."""
-    return ModelsResponse(models=[student.info() for student in opened.engine.students])
+    return ModelsResponse(models=[student.info() for student in opened.students.all])
 
 
 @router.head("/models/{name}/" + MANIFEST_NAME, include_in_schema=False)
@@ -65,7 +65,7 @@ async def models(opened: Ready) -> ModelsResponse:
 )
 async def manifest(name: str, request: Request, opened: Ready) -> Response:
     """A student's manifest: its space, its files and their sha256."""
-    student = opened.engine.named(name)
+    student = opened.students.named(name)
     headers = {"etag": f'"{student.manifest_sha256}"', "cache-control": _REVALIDATE}
     if _is_known(request, etag=headers["etag"]):
         return Response(status_code=NOT_MODIFIED, headers=headers)
@@ -94,7 +94,7 @@ async def model_file(
     Asked for with `?sha256=`, the answer may be cached for ever; the file of another digest is
     then not found, so that a manifest and the files fetched after it always belong together.
     """
-    student = opened.engine.named(name)
+    student = opened.students.named(name)
     file = student.files.get(path)
     if file is None:
         raise NotFound(f"the manifest of {name!r} lists no file of this path: read it again")

@@ -23,10 +23,10 @@ from lorgnette.wire import DEFAULT_K, Hit, SearchRequest, SearchResponse
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, search_door
 from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
-from service.engine import Student
 from service.gallery.snapshot import Snapshot
 from service.settings import Settings
 from service.state import Opened, state_of
+from service.students import Student
 
 router = APIRouter(tags=["search"], dependencies=[Depends(search_door)])
 
@@ -137,7 +137,7 @@ def live_snapshot(opened: Opened, space_id: str) -> Snapshot:
     try:
         return opened.gallery.snapshot(space_id)
     except SpaceMismatch as error:
-        fitting = tuple(student.name for student in opened.engine.fitting(error.expected))
+        fitting = tuple(student.name for student in opened.students.fitting(error.expected))
         way_out = (
             f"fetch a student that fits ({', '.join(fitting)}) from /models"
             if fitting
@@ -157,7 +157,7 @@ def _student_for(opened: Opened, space_id: str | None) -> tuple[Student, Snapsho
     if space_id is None:
         space_id = _only_space(opened)
     snapshot = live_snapshot(opened, space_id)
-    students = opened.engine.fitting((space_id,))
+    students = opened.students.fitting((space_id,))
     if not students:
         raise NotFound(
             f"this server holds no student of {space_id!r}: encode on the device and POST /search"
@@ -169,7 +169,7 @@ def _only_space(opened: Opened) -> str:
     live = [snapshot.space.id for snapshot in opened.gallery.snapshots()]
     if not live:
         raise Unavailable("nothing is indexed yet: run `lorgnette index DIR` on the server")
-    able = [space_id for space_id in live if opened.engine.fitting((space_id,))]
+    able = [space_id for space_id in live if opened.students.fitting((space_id,))]
     if len(able) > 1:
         raise InvalidRequest(f"space: several are live, choose one of {', '.join(able)}")
     return (able or live)[0]

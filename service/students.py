@@ -83,13 +83,13 @@ class Student:
 
 
 @dataclass(frozen=True)
-class Engine:
+class Students:
     """Every student of the service, in the order of the command line."""
 
-    students: tuple[Student, ...]
+    all: tuple[Student, ...]
 
     @classmethod
-    def open(cls, directories: Sequence[Path], *, max_pixels: int) -> Engine:
+    def open(cls, directories: Sequence[Path], *, max_pixels: int) -> Students:
         """Open every student. Raises `InvalidBundle`; `InvalidConfiguration` for a name twice."""
         opened: dict[str, Student] = {}
         for directory in directories:
@@ -99,18 +99,18 @@ class Engine:
                     f"two students are named {student.name!r}: give each --student its own name"
                 )
             opened[student.name] = student
-        return cls(students=tuple(opened.values()))
+        return cls(all=tuple(opened.values()))
 
     def named(self, name: str) -> Student:
         """The student of that name. Raises `NotFound`."""
-        for student in self.students:
+        for student in self.all:
             if student.name == name:
                 return student
         raise NotFound(f"this server has no model {name!r}: GET /models lists the ones it has")
 
     def fitting(self, space_ids: Collection[str]) -> tuple[Student, ...]:
         """The students whose vectors belong to one of the spaces."""
-        return tuple(student for student in self.students if student.space_id in space_ids)
+        return tuple(student for student in self.all if student.space_id in space_ids)
 
 
 def _state_of(path: Path) -> tuple[int, int, int]:
