@@ -67,11 +67,11 @@ def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state: ServiceState = app.state.service
         state.opened = await anyio.to_thread.run_sync(_open, settings)
-        state.phase = "ready"
+        state.is_draining = False
         try:
             yield
         finally:
-            state.phase = "draining"
+            state.is_draining = True
             await anyio.to_thread.run_sync(_close, state.opened)
 
     return lifespan

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from fastapi import Request
 
 from lorgnette.errors import Unavailable
 from service.auth import Keys
 from service.gallery.catalogue import Catalogue
-from service.gallery.snapshot import LiveGallery
+from service.gallery.snapshot import LiveGallery, Snapshot
 from service.lane import Lane
 from service.settings import Settings
 from service.students import Students
-
-Phase = Literal["loading", "ready", "draining"]
 
 
 @dataclass(frozen=True)
@@ -28,19 +26,26 @@ class Opened:
     search_lane: Lane
     encode_lane: Lane
 
+    def live(self) -> tuple[Snapshot, ...]:
+        """The snapshots of the live spaces. Raises `Unavailable` while there is none."""
+        snapshots = self.gallery.snapshots()
+        if not snapshots:
+            raise Unavailable("nothing is indexed yet: run `lorgnette index DIR` on the server")
+        return snapshots
+
 
 @dataclass
 class ServiceState:
-    """One per application. phase and opened are written by its lifespan alone."""
+    """One per application. opened and is_draining are written by its lifespan alone."""
 
     settings: Settings
     keys: Keys
-    phase: Phase = "loading"
     opened: Opened | None = None
+    is_draining: bool = False
 
     def current(self) -> Opened:
         """The opened parts. Raises `Unavailable` while loading, and again while draining."""
-        if self.phase == "draining":
+        if self.is_draining:
             raise Unavailable("the server is shutting down: ask another one, or try again later")
         if self.opened is None:
             raise Unavailable("the server is still loading: try again in a second")

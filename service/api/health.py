@@ -7,7 +7,6 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from lorgnette.errors import Unavailable
 from service.api.doors import Ready
 from service.api.problems import documented
 
@@ -37,9 +36,7 @@ async def healthz() -> Health:
 @router.get("/readyz", responses=documented())
 async def readyz(opened: Ready) -> Readiness:
     """Say whether a search would be answered; 503 with the reason while it would not."""
-    snapshots = opened.gallery.snapshots()
-    if not snapshots:
-        raise Unavailable("nothing is indexed yet: run `lorgnette index DIR` on the server")
+    snapshots = opened.live()
     return Readiness(
         spaces=[snapshot.space.id for snapshot in snapshots],
         count=sum(snapshot.count for snapshot in snapshots),

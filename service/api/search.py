@@ -16,7 +16,6 @@ from lorgnette.errors import (
     NotFound,
     SpaceMismatch,
     Unauthorized,
-    Unavailable,
 )
 from lorgnette.vectors import Vectors, unit_rows
 from lorgnette.wire import DEFAULT_K, Hit, SearchRequest, SearchResponse
@@ -114,7 +113,7 @@ def _answer(opened: Opened, body: bytes, *, settings: Settings) -> bytes:
     started = time.perf_counter()
     asked = parse_json(SearchRequest, body)
     _check_k(asked.k, settings=settings)
-    snapshot = live_snapshot(opened, asked.space)
+    snapshot = _live_snapshot(opened, asked.space)
     rows = unit_rows(asked.rows(dim=snapshot.space.dim), dim=snapshot.space.dim)
     if len(rows) > settings.max_batch:
         raise InvalidRequest(
@@ -129,7 +128,7 @@ def _check_k(k: int, *, settings: Settings) -> None:
         raise InvalidRequest(f"k: expected at most {settings.max_k}, found {k}: ask for fewer hits")
 
 
-def live_snapshot(opened: Opened, space_id: str) -> Snapshot:
+def _live_snapshot(opened: Opened, space_id: str) -> Snapshot:
     """The one snapshot a request sees.
 
     Raises `SpaceMismatch` naming the students that fit, `Unavailable` for an empty gallery.
@@ -156,7 +155,7 @@ def _student_for(opened: Opened, space_id: str | None) -> tuple[Student, Snapsho
     """The student that encodes for a space, and the space's snapshot."""
     if space_id is None:
         space_id = _only_space(opened)
-    snapshot = live_snapshot(opened, space_id)
+    snapshot = _live_snapshot(opened, space_id)
     students = opened.students.fitting((space_id,))
     if not students:
         raise NotFound(
@@ -166,9 +165,7 @@ def _student_for(opened: Opened, space_id: str | None) -> tuple[Student, Snapsho
 
 
 def _only_space(opened: Opened) -> str:
-    live = [snapshot.space.id for snapshot in opened.gallery.snapshots()]
-    if not live:
-        raise Unavailable("nothing is indexed yet: run `lorgnette index DIR` on the server")
+    live = [snapshot.space.id for snapshot in opened.live()]
     able = [space_id for space_id in live if opened.students.fitting((space_id,))]
     if len(able) > 1:
         raise InvalidRequest(f"space: several are live, choose one of {', '.join(able)}")
