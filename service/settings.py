@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         return key
 
     @model_validator(mode="after")
-    def _does_not_listen_openly(self) -> Self:
+    def _keys_guard_what_listens(self) -> Self:
         if self.search_key and self.search_key == self.admin_key:
             raise ValueError(
                 "search_key and admin_key are the same, so that every phone could reindex: "
