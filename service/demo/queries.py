@@ -16,8 +16,11 @@ from service.demo.photographs import MAX_GALLERY_SEED, QUERIED
 from service.demo.views import ViewKind, make_view
 from service.gallery.scan import Photograph
 
-KINDS: tuple[ViewKind, ...] = ("perspective", "crop", "light")
-"""A query is all of these at once; a picture of the sample gallery is never more than one."""
+SAMPLE_KINDS: tuple[ViewKind, ...] = ("perspective", "crop", "light")
+"""A query about the sample gallery is all of these at once; its pictures are one at most."""
+
+OWN_KINDS: tuple[ViewKind, ...] = ("slight perspective", "light")
+"""A query about the user's folder is slighter: there the neighbour may be the next of a burst."""
 
 COUNT = 3
 
@@ -26,11 +29,13 @@ COUNT = 3
 class Query:
     """A query photograph and what it must find.
 
-    path: the generated view. photo: id, in the gallery, of the picture it was made from.
+    path: the generated view. kinds: how it was made. photo: id, in the gallery, of the picture it
+    was made from.
     is_match: whether the item of this id is a right answer.
     """
 
     path: Path
+    kinds: tuple[ViewKind, ...]
     photo: str
     is_match: Callable[[str], bool]
 
@@ -43,9 +48,9 @@ def sample_queries(source: Path, folder: Path) -> list[Query]:
     queries: list[Query] = []
     for part, photo in enumerate(Path(name) for name in QUERIED):
         path = folder / f"query-{part + 1}.jpg"
-        _write_view(source / photo, path, seed=MAX_GALLERY_SEED + 1 + part)
+        _write_view(source / photo, path, kinds=SAMPLE_KINDS, part=part)
         original = f"{photo.stem}/original{photo.suffix}"
-        queries.append(Query(path, original, is_match=_in_folder(photo.stem)))
+        queries.append(Query(path, SAMPLE_KINDS, original, is_match=_in_folder(photo.stem)))
     return queries
 
 
@@ -59,26 +64,27 @@ def photo_queries(gallery: Path, files: Sequence[Photograph], folder: Path) -> l
     for part in range(COUNT):
         path = folder / f"query-{part + 1}.jpg"
         chosen = files[len(files) * part // COUNT : len(files) * (part + 1) // COUNT]
-        photo = _first_readable(chosen, path, seed=MAX_GALLERY_SEED + 1 + part)
+        photo = _first_readable(chosen, path, part=part)
         if photo is not None:
-            queries.append(Query(path, photo.id, is_match=_same_photo(gallery, photo)))
+            queries.append(Query(path, OWN_KINDS, photo.id, is_match=_same_photo(gallery, photo)))
     return queries
 
 
-def _first_readable(files: Sequence[Photograph], path: Path, *, seed: int) -> Photograph | None:
+def _first_readable(files: Sequence[Photograph], path: Path, *, part: int) -> Photograph | None:
     """Write a view of the readable photo nearest after the middle; None when there is none."""
     middle = len(files) // 2
     for photo in (*files[middle:], *files[:middle]):
         with contextlib.suppress(InvalidImage):
-            _write_view(photo.path, path, seed=seed)
+            _write_view(photo.path, path, kinds=OWN_KINDS, part=part)
             return photo
     return None
 
 
-def _write_view(photo: Path, path: Path, *, seed: int) -> None:
+def _write_view(photo: Path, path: Path, *, kinds: Sequence[ViewKind], part: int) -> None:
+    """Write a view whose seed no picture of the sample gallery has."""
     pixels = Image.fromarray(read_image(photo))
     path.parent.mkdir(parents=True, exist_ok=True)
-    make_view(pixels, KINDS, seed=seed).save(path, quality=90)
+    make_view(pixels, kinds, seed=MAX_GALLERY_SEED + 1 + part).save(path, quality=90)
 
 
 def _in_folder(name: str) -> Callable[[str], bool]:

@@ -19,9 +19,12 @@ from rich.text import Text
 from lorgnette import Bundle, Encoder
 from service.demo.asking import Reply
 from service.demo.photographs import PHOTOGRAPHS, VIEWS, gallery_size
-from service.demo.queries import KINDS
+from service.demo.queries import Query
 
-QUERY_NOTE = f"generated view: {', '.join(KINDS)}"
+
+def how_made(query: Query) -> str:
+    """How the query's picture came to be, in a few words."""
+    return f"generated view: {', '.join(query.kinds)}"
 
 
 class Report:
@@ -78,7 +81,9 @@ class Report:
         query = reply.query
         found = ("found", "green") if reply.is_found else ("not found", "red")
         self._say("")
-        self._out.print(Text.assemble(("Query ", "bold"), query.photo, f" ({QUERY_NOTE}): ", found))
+        self._out.print(
+            Text.assemble(("Query ", "bold"), query.photo, f" ({how_made(query)}): ", found)
+        )
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("rank", justify="right")
         table.add_column("score", justify="right")
@@ -110,7 +115,7 @@ class Report:
     def staying(self, url: str, photo: Path, student: Path) -> None:
         """Say that the service stays up, and what to try from another terminal."""
         self._say("")
-        self._say(f"The service stays at [bold]{url}[/] (its API: {url}/openapi.json) until Ctrl-C.")
+        self._say(f"The service stays at [bold]{url}[/] until Ctrl-C; API: {url}/openapi.json")
         self.command(["search", str(photo), "--server", url, "--bundle", str(student)])
 
     def interrupted(self) -> None:

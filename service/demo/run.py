@@ -17,7 +17,7 @@ from service.demo.asking import Asker, Reply
 from service.demo.children import last_words, run_command, running_service
 from service.demo.contact_sheet import Row, Tile, write_contact_sheet
 from service.demo.galleries import Gallery, own_gallery, sample_gallery
-from service.demo.report import QUERY_NOTE, Report
+from service.demo.report import Report, how_made
 from service.server import bind
 
 HOST = "127.0.0.1"
@@ -164,7 +164,8 @@ def _write_sheet(gallery: Gallery, replies: tuple[Reply, ...], encoder: Encoder)
         gallery.sheet,
         rows,
         title="lorgnette: query at the left, what it found at the right",
-        subtitle=f"each query is a {QUERY_NOTE}; embedded by {encoder.bundle.manifest.name}; "
+        subtitle=f"each query is a {how_made(replies[0].query)}; "
+        f"embedded by {encoder.bundle.manifest.name}; "
         "green = the query's own photo",
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-ViewKind = Literal["crop", "perspective", "rotation", "light"]
+ViewKind = Literal["crop", "perspective", "slight perspective", "rotation", "light"]
 
 MAX_SIDE_PX = 1024
 """A photograph's longer side is first reduced to this, so that a view costs milliseconds."""
@@ -45,6 +45,12 @@ def _perspective(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return _stretch(image, _FRAME + inward * (1.0 - 2.0 * _FRAME))
 
 
+def _slight_perspective(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A hand that moved a little."""
+    inward = rng.uniform(0.0, 0.06, size=(4, 2))
+    return _stretch(image, _FRAME + inward * (1.0 - 2.0 * _FRAME))
+
+
 def _rotation(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     angle = np.deg2rad(rng.uniform(4.0, 10.0)) * rng.choice([-1.0, 1.0])
     size = np.array(image.size, dtype=np.float64)
@@ -72,6 +78,7 @@ def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 _MAKERS: dict[ViewKind, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
     "crop": _crop,
     "perspective": _perspective,
+    "slight perspective": _slight_perspective,
     "rotation": _rotation,
     "light": _light,
 }
