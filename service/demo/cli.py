@@ -31,7 +31,18 @@ def demo(
         typer.Option("--check", help="Exit at once: 0 only if every query found its photo first."),
     ] = False,
 ) -> None:
-    """Index a gallery, start the service, ask it three queries, and show what they found."""
+    """Index a gallery, start the service, ask it three queries, show what they found.
+
+    Without --photos the gallery is real photographs from scikit-image, each in
+    several generated views. The queries are other generated views; they are
+    embedded here, and only their vectors are sent.
+
+    \b
+    Examples:
+      lorgnette demo
+      lorgnette demo --photos ~/Pictures
+      lorgnette demo --check
+    """
     from service.demo.run import Demo, check_demo, show_demo
 
     run = check_demo if check else show_demo

@@ -29,8 +29,7 @@ COUNT = 3
 class Query:
     """A query photograph and what it must find.
 
-    path: the generated view. kinds: how it was made. photo: id, in the gallery, of the picture it
-    was made from.
+    path: the generated view. kinds: how it was made. photo: id in the gallery of its original.
     is_match: whether the item of this id is a right answer.
     """
 
