@@ -1,4 +1,4 @@
-"""Where a model came from: the commit, the time, the command."""
+"""What a model is and where it came from: the commit, the time, the command."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from lorgnette.manifest import Provenance
+from lorgnette.manifest import Provenance, Role, Space
 from training.config import Network, Source, StudentConfig, TeacherConfig, config_sha256
+from training.trained_model import ModelSpec
 
 
 def git_commit() -> str:
@@ -29,16 +30,18 @@ def shown(path: Path) -> str:
     return path.name if path.is_absolute() else path.as_posix()
 
 
-def provenance_of(
+def spec_of(
     config: TeacherConfig | StudentConfig,
     *,
+    role: Role,
+    space: Space,
     commit: str,
     command: str,
     weights: str,
     metrics: dict[str, JsonValue],
-) -> Provenance:
-    """The record that travels with a model.  weights: origin of the pretrained ones."""
-    return Provenance(
+) -> ModelSpec:
+    """What a made model is and where it came from.  weights: origin of the pretrained ones."""
+    provenance = Provenance(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         git_commit=commit,
         config_sha256=config_sha256(config),
@@ -47,6 +50,15 @@ def provenance_of(
         data=_described(config.data),
         licences=_licences(config.model, config.data),
         metrics=metrics,
+    )
+    return ModelSpec(
+        role=role,
+        name=config.name,
+        backbone=config.model.backbone,
+        dim=config.model.dim,
+        input=config.model.input,
+        space=space,
+        provenance=provenance,
     )
 
 

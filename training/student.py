@@ -20,7 +20,7 @@ from training.losses.pair import Regression
 from training.models.embedder import Embedder
 from training.models.pretrained import pretrained
 from training.others import Teacher
-from training.provenance import git_commit, provenance_of
+from training.provenance import git_commit, spec_of
 from training.teacher_encoder import TeacherEncoder, open_teacher
 from training.trained_model import ModelSpec, save_model
 
@@ -44,16 +44,14 @@ def make_student(
         "views": len(views),
         "steps": steps,
     }
-    spec = ModelSpec(
+    spec = spec_of(
+        config,
         role="query",
-        name=config.name,
-        backbone=config.model.backbone,
-        dim=config.model.dim,
-        input=config.model.input,
         space=encoder.space,
-        provenance=provenance_of(
-            config, commit=commit, command=command, weights=weights, metrics=metrics
-        ),
+        commit=commit,
+        command=command,
+        weights=weights,
+        metrics=metrics,
     )
     save_model(out, student, spec)
     return spec

@@ -13,7 +13,7 @@ from training.embed import cached_pooled
 from training.models.embedder import Embedder
 from training.models.pretrained import pretrained
 from training.models.whitening import learn_whitening
-from training.provenance import git_commit, provenance_of
+from training.provenance import git_commit, spec_of
 from training.space import space_of
 from training.trained_model import ModelSpec, save_model
 
@@ -28,20 +28,14 @@ def make_teacher(config: TeacherConfig, *, root: Path, out: Path, command: str) 
     views = Views(find_photographs(root, config.data), config.crops)
     save_resolved(config, out / "config.json", git_commit=commit)
     _whiten(teacher, views, config, out=out)
-    spec = ModelSpec(
+    spec = spec_of(
+        config,
         role="gallery",
-        name=config.name,
-        backbone=config.model.backbone,
-        dim=config.model.dim,
-        input=config.model.input,
         space=space_of(teacher, name=config.name, spec=config.model.input),
-        provenance=provenance_of(
-            config,
-            commit=commit,
-            command=command,
-            weights=weights,
-            metrics={"photographs": len(views.photographs.paths), "views": len(views)},
-        ),
+        commit=commit,
+        command=command,
+        weights=weights,
+        metrics={"photographs": len(views.photographs.paths), "views": len(views)},
     )
     save_model(out, teacher, spec)
     return spec
