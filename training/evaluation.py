@@ -92,13 +92,7 @@ def evaluate(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int
     workers: photographs embedded at once.  Raises `SpaceMismatch` before anything is embedded
     when the bundles speak different spaces.
     """
-    if gallery.space != query.space:
-        raise SpaceMismatch(
-            f"{query.manifest.name} speaks {query.space.id}, {gallery.manifest.name} speaks "
-            f"{gallery.space.id}: choose a student distilled from this teacher",
-            expected=(gallery.space.id,),
-            found=query.space.id,
-        )
+    _require_one_space(gallery, query)
     teacher, is_read = embed(gallery, protocol.paths, workers=workers)
     student, _ = embed(query, protocol.paths, workers=workers)
     classes = np.array([p.relative_to(protocol.folder).parts[0] for p in protocol.paths])
@@ -178,6 +172,16 @@ def average_precision(ranked: NDArray[np.bool_]) -> NDArray[np.float64]:
     precision = hits / np.arange(1, ranked.shape[1] + 1)
     ap: NDArray[np.float64] = (precision * ranked).sum(axis=1) / hits[:, -1]
     return ap
+
+
+def _require_one_space(gallery: Bundle, query: Bundle) -> None:
+    if gallery.space != query.space:
+        raise SpaceMismatch(
+            f"{query.manifest.name} speaks {query.space.id}, {gallery.manifest.name} speaks "
+            f"{gallery.space.id}: choose a student distilled from this teacher",
+            expected=(gallery.space.id,),
+            found=query.space.id,
+        )
 
 
 def _relevance(

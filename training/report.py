@@ -12,6 +12,11 @@ from lorgnette.bundle import Bundle
 from training.evaluation import Evaluation, Protocol, evaluate, read_protocol
 from training.files import write_atomically
 
+_LEAVE_ONE_OUT = (
+    "warning: leave-one-out over the whole folder; photographs taken in one burst make it "
+    "easy: give --splits for an honest figure"
+)
+
 
 def report(
     gallery: Bundle,
@@ -28,10 +33,7 @@ def report(
     """
     remarks = Console(stderr=True, soft_wrap=True)
     if splits is None:
-        remarks.print(
-            "warning: leave-one-out over the whole folder; photographs taken in one burst make it "
-            "easy: give --splits for an honest figure"
-        )
+        remarks.print(_LEAVE_ONE_OUT)
     elif not splits.is_file():
         splits = dataset / splits
     protocol = read_protocol(dataset, splits)
