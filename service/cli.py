@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from service import defaults
+
 INTERRUPTED = 130
 
 Data = Annotated[
@@ -40,35 +42,35 @@ Students = Annotated[
     typer.Option(
         help="Query bundle to hand out and to encode photographs with; may be repeated.",
         metavar="<path>",
-        show_default="models/student",
+        show_default=str(defaults.STUDENT),
     ),
 ]
 Host = Annotated[
     str | None,
     typer.Option(
         help="Address to listen on; beyond this machine only with both keys.",
-        show_default="127.0.0.1",
+        show_default=defaults.HOST,
     ),
 ]
 Port = Annotated[
     int | None,
-    typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080"),
+    typer.Option(
+        min=0, max=65535, help="Port; 0 takes a free one.", show_default=str(defaults.PORT)
+    ),
 ]
-
-_DATA, _TEACHER, _GATE = Path("lorgnette-data"), Path("models/teacher"), 0.95
 
 
 def index(
     folder: Annotated[Path, typer.Argument(help="Folder of photographs.", show_default=False)],
     *,
-    data: Data = _DATA,
-    teacher: Teacher = _TEACHER,
+    data: Data = defaults.DATA,
+    teacher: Teacher = defaults.TEACHER,
     prefix: Annotated[
         str, typer.Option(help="Put before every id, to keep folders apart.", show_default=False)
     ] = "",
     threads: Threads = None,
     factory: Factory = None,
-    recall_gate: RecallGate = _GATE,
+    recall_gate: RecallGate = defaults.RECALL_GATE,
 ) -> None:
     """Embed a folder of photographs and make them searchable.
 
@@ -95,11 +97,11 @@ def index(
 
 def reindex(
     *,
-    data: Data = _DATA,
-    teacher: Teacher = _TEACHER,
+    data: Data = defaults.DATA,
+    teacher: Teacher = defaults.TEACHER,
     threads: Threads = None,
     factory: Factory = None,
-    recall_gate: RecallGate = _GATE,
+    recall_gate: RecallGate = defaults.RECALL_GATE,
     job: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Build the index anew, embedding what a new teacher's space lacks.
@@ -132,8 +134,8 @@ def reindex(
 
 def serve(
     *,
-    data: Data = _DATA,
-    teacher: Teacher = _TEACHER,
+    data: Data = defaults.DATA,
+    teacher: Teacher = defaults.TEACHER,
     student: Students = None,
     host: Host = None,
     port: Port = None,

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.image import MAX_PIXELS
+from service import defaults
 
 ENV_PREFIX = "LORGNETTE_"
 SECRETS_DIR_VARIABLE = "LORGNETTE_SECRETS_DIR"
@@ -39,11 +40,11 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    data: Path = Path("lorgnette-data")
-    teacher: Path = Path("models/teacher")
-    students: Annotated[tuple[Path, ...], NoDecode] = (Path("models/student"),)
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    data: Path = defaults.DATA
+    teacher: Path = defaults.TEACHER
+    students: Annotated[tuple[Path, ...], NoDecode] = (defaults.STUDENT,)
+    host: str = defaults.HOST
+    port: Annotated[int, Field(ge=0, le=65535)] = defaults.PORT
     search_key: SecretStr | None = None
     admin_key: SecretStr | None = None
     max_k: Annotated[int, Field(ge=1, le=100_000)] = 1000
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     max_image_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
     factory: str | None = None
-    recall_gate: Annotated[float, Field(ge=0, le=1)] = 0.95
+    recall_gate: Annotated[float, Field(ge=0, le=1)] = defaults.RECALL_GATE
     search_threads: Annotated[int, Field(ge=1, le=1024)] = Field(
         default_factory=lambda: os.cpu_count() or 1
     )

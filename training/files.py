@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lorgnette.durable import replace_file
 from lorgnette.errors import DiskFull, InvalidConfiguration
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Raise what the system says against writing as `DiskFull` or `InvalidConfiguration`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no space left to write {path}: free some and run again") from error
+        raise InvalidConfiguration(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -15,13 +28,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises `DiskFull`, or `InvalidConfiguration` when the place cannot be written to.
     """
-    try:
+    with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"no space left to write {path}: free some and run again") from error
-        raise InvalidConfiguration(f"cannot write {path}: {error.strerror}") from error
 
 
 def sha256_of(content: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from training.files import write_atomically
+from training.files import write_atomically, writing_to
 
 
 def keep_lines_before(path: Path, *, step: int) -> None:
@@ -17,8 +17,8 @@ def keep_lines_before(path: Path, *, step: int) -> None:
 
 
 def log_line(path: Path, **fields: float | str) -> None:
-    """Append one line and flush it."""
-    with path.open("a", encoding="utf-8") as file:
+    """Append one line. Raises `DiskFull` or `InvalidConfiguration` when it cannot be written."""
+    with writing_to(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(fields) + "\n")
 
 

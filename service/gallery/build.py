@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration, InvalidGallery, InvalidInput
 from lorgnette.manifest import Space
+from service import defaults
 from service.embedding import embed_files, open_teacher
 from service.gallery import faiss_index, generations
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
@@ -23,9 +24,6 @@ from service.gallery.publish import publish
 from service.gallery.records import Known, NewItem, Stamp
 from service.gallery.scan import Photograph, Skipped, scan
 from service.progress import Meter, Progress, Report, silent
-
-DEFAULT_FACTORY = "Flat"
-DEFAULT_RECALL_GATE = 0.95
 
 _BATCH = 32
 
@@ -40,7 +38,7 @@ class Options:
 
     threads: int = 1
     factory: str | None = None
-    recall_gate: float = DEFAULT_RECALL_GATE
+    recall_gate: float = defaults.RECALL_GATE
     report: Report = silent
 
 
@@ -199,7 +197,7 @@ def _publish(
     factory = options.factory
     if factory is None:
         live = generations.live_manifest(data, space.id)
-        factory = DEFAULT_FACTORY if live is None else live.factory
+        factory = defaults.FACTORY if live is None else live.factory
     return publish(catalogue, data, space, factory=factory, recall_gate=options.recall_gate)
 
 

@@ -30,3 +30,7 @@ class Regression:
     def __call__(self, s: Tensor, pairs: Pairs) -> Tensor:
         """Returns a scalar in [0, 2]."""
         return masked_row_mean(1 - s, pairs.pos.to(s.dtype)).mean()
+
+
+LOSSES: dict[str, PairLoss] = {"regression": Regression()}
+"""By the name a configuration gives."""

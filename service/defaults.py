@@ -1,0 +1,14 @@
+"""What holds when nobody says otherwise; the command line, the settings and the indexer agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DATA = Path("lorgnette-data")
+TEACHER = Path("models/teacher")
+STUDENT = Path("models/student")
+FACTORY = "Flat"
+RECALL_GATE = 0.95
+"""Recall@10 against exact search below which an index is not published."""
+HOST = "127.0.0.1"
+PORT = 8080
