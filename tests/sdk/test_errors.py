@@ -54,3 +54,11 @@ def test_the_modules_first_page_shows_the_tree_as_it_is() -> None:
 def test_a_space_mismatch_says_who_speaks_what() -> None:
     error = errors.SpaceMismatch("no", expected=("a",), found="b", students=("s",))
     assert (str(error), error.expected, error.found, error.students) == ("no", ("a",), "b", ("s",))
+
+
+def test_a_subclass_that_inherits_its_code_does_not_take_it_over() -> None:
+    class Special(errors.InvalidRequest):
+        pass
+
+    assert Special.code == errors.InvalidRequest.code
+    assert by_code(errors.InvalidRequest.code) is errors.InvalidRequest

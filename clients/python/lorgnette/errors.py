@@ -224,4 +224,6 @@ def _tree(root: type[LorgnetteError]) -> Iterator[type[LorgnetteError]]:
 
 def by_code(code: str) -> type[LorgnetteError]:
     """Return the class whose `code` this is; `LorgnetteError` for a code newer than this SDK."""
-    return {error.code: error for error in _tree(LorgnetteError)}.get(code, LorgnetteError)
+    # A subclass elsewhere may inherit its parent's code: the code still means the parent.
+    stated = (error for error in _tree(LorgnetteError) if "code" in vars(error))
+    return {error.code: error for error in stated}.get(code, LorgnetteError)
