@@ -91,11 +91,6 @@ def tell(summary: Summary) -> None:
         errors.print(f"skipped {skipped.name}: {skipped.reason}")
     if len(summary.skipped) > _NAMED:
         errors.print(f"… and {len(summary.skipped) - _NAMED} more")
-    if summary.displaced:
-        errors.print(
-            f"warning: {len(summary.displaced)} ids named photographs of another folder and now "
-            f"name these (the first: {summary.displaced[0]}): use --prefix to keep both"
-        )
     Console(highlight=False, soft_wrap=True, markup=False).print(_sentence(summary))
 
 

@@ -47,12 +47,11 @@ _Embedded = tuple[Photograph, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. displaced: ids that until now named a photograph of another folder."""
+    """What a run did."""
 
     embedded: int
     unchanged: int
     skipped: tuple[Skipped, ...]
-    displaced: tuple[str, ...]
     is_new_generation: bool
     live: GenerationManifest
 
@@ -70,8 +69,9 @@ def index_folder(
     Photographs are acknowledged by batches: after a crash or Ctrl-C the same call goes on. One
     whose size and time of change are known is not read. A broken one is skipped and named.
 
-    Raises `InvalidInput` for a folder of which nothing can be indexed, `InvalidBundle` for a
-    teacher that is none, `GalleryBusy`, `InvalidGallery`, `InvalidConfiguration`, `DiskFull`.
+    Raises `InvalidInput` for a folder of which nothing can be indexed, or whose photographs would
+    take the ids of another folder's, `InvalidBundle` for a teacher that is none, `GalleryBusy`,
+    `InvalidGallery`, `InvalidConfiguration`, `DiskFull`.
     """
     found = scan(folder, prefix=prefix)
     encoder = open_teacher(teacher)
@@ -80,6 +80,7 @@ def index_folder(
     with _writing(data) as catalogue:
         known = {entry.id: entry for entry in catalogue.known(space.id)}
         todo = [photo for photo in found.photographs if not _is_done(known.get(photo.id), photo)]
+        _refuse_takeover(folder, todo, known)
         write = partial(_write_items, catalogue, space)
         broken = _embed(encoder, todo, write=write, options=options)
         if len(broken) == len(found.photographs):
@@ -89,7 +90,6 @@ def index_folder(
         embedded=len(todo) - len(broken),
         unchanged=len(found.photographs) - len(todo),
         skipped=(*found.skipped, *broken),
-        displaced=_displaced(todo, broken, known),
         is_new_generation=is_new,
         live=live,
     )
@@ -127,7 +127,6 @@ def reindex(
         embedded=len(todo) - len(broken),
         unchanged=len(everything) - len(lacking),
         skipped=(*gone, *broken),
-        displaced=(),
         is_new_generation=True,
         live=live,
     )
@@ -137,6 +136,7 @@ def reindex(
 def _writing(data: Path) -> Iterator[Catalogue]:
     """The catalogue, and the right to be the only one who indexes into it."""
     with closing(Catalogue.open(data)) as catalogue, writer_lock(data):
+        generations.disown(data, seq=catalogue.seq())
         yield catalogue
 
 
@@ -209,17 +209,20 @@ def _is_done(known: Known | None, photo: Photograph) -> bool:
     )
 
 
-def _displaced(
-    todo: Sequence[Photograph], broken: Sequence[Skipped], known: Mapping[str, Known]
-) -> tuple[str, ...]:
-    unread = {skipped.name for skipped in broken}
-    return tuple(
-        photo.id
-        for photo in todo
-        if photo.id in known
-        and photo.id not in unread
-        and known[photo.id].source != str(photo.path)
-    )
+def _refuse_takeover(folder: Path, todo: Sequence[Photograph], known: Mapping[str, Known]) -> None:
+    """Refuse photographs whose id already names one elsewhere, unless that one is gone."""
+    root = folder.resolve()
+    for photo in todo:
+        entry = known.get(photo.id)
+        if entry is None or not entry.source or entry.source == str(photo.path):
+            continue
+        held = Path(entry.source)
+        if held.is_relative_to(root) or not held.exists() or held.samefile(photo.path):
+            continue
+        raise InvalidInput(
+            f"{photo.id} already names {held}, which {photo.path} would replace: keep the folders "
+            f"apart with --prefix {root.name or 'other'}, or choose another --data"
+        )
 
 
 def _write_items(catalogue: Catalogue, space: Space, batch: Sequence[_Embedded]) -> None:

@@ -11,6 +11,7 @@ Nothing here opens a published file for writing: truncating a mapped index kills
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ GENERATIONS_NAME = "generations"
 INDEX_NAME = "index.faiss"
 KEYS_NAME = "keys.npy"
 MANIFEST_NAME = "manifest.json"
+
+log = logging.getLogger(__name__)
 
 _CURRENT = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
 
@@ -155,12 +158,34 @@ def promote(data: Path, generation: int) -> GenerationManifest:
     the writer lock. Raises `InvalidGallery` when the generation cannot be read.
     """
     manifest = read_manifest(directory_of(data, generation))
-    current = read_current(data) | {manifest.space.id: generation}
+    _write_current(data, read_current(data) | {manifest.space.id: generation})
+    return manifest
+
+
+def disown(data: Path, *, seq: int) -> None:
+    """Take out of `CURRENT` what is no projection of the catalogue, whose last write is `seq`.
+
+    A generation that knows later writes was built from a catalogue that has since been deleted or
+    exchanged for an older copy; one without a readable manifest cannot tell. Until the next one is
+    published the space is searched from the catalogue. The caller holds the writer lock.
+    """
+    current = read_current(data)
+    kept = {}
+    for space_id, number in current.items():
+        try:
+            if read_manifest(directory_of(data, number)).seq <= seq:
+                kept[space_id] = number
+        except InvalidGallery as error:
+            log.warning("generation %d is built anew: %s", number, error)
+    if kept != current:
+        _write_current(data, kept)
+
+
+def _write_current(data: Path, current: dict[str, int]) -> None:
     with files.disk_errors(data):
         durable.replace_file(
             data / CURRENT_NAME, (json.dumps(current, sort_keys=True) + "\n").encode()
         )
-    return manifest
 
 
 def _verify(path: Path, entry: GenerationFile) -> None:

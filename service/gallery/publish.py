@@ -200,7 +200,7 @@ def sweep(data: Path) -> None:
     if folder.is_dir():
         for path in folder.glob(".*.building"):
             shutil.rmtree(path, ignore_errors=True)
-    for path in data.glob(f".{generations.CURRENT_NAME}.*.tmp"):
+    for path in data.glob(f".{generations.CURRENT_NAME}.*.writing"):
         path.unlink(missing_ok=True)
 
 

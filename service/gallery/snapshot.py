@@ -13,7 +13,6 @@ from lorgnette.errors import (
     InvalidGallery,
     InvalidRequest,
     InvalidVector,
-    LorgnetteError,
     SpaceMismatch,
     Unavailable,
 )
@@ -78,7 +77,7 @@ class Snapshot:
 class _Follower:
     """One space as it develops: opens its live generation once, then reads only what is new."""
 
-    def __init__(self, data: Path, space: Space, *, number: int) -> None:
+    def __init__(self, data: Path, space: Space, *, number: int, catalogue: Catalogue) -> None:
         self.space = space
         self.number = number
         self._tail = TailLog(dim=space.dim)
@@ -91,6 +90,11 @@ class _Follower:
                     f"generation {number} holds space {generation.manifest.space.id}, "
                     f"{CURRENT_NAME} says {space.id}: delete {data / CURRENT_NAME}, which loses "
                     "nothing, and run `lorgnette reindex`"
+                )
+            if generation.manifest.seq > catalogue.seq():
+                raise InvalidGallery(
+                    f"generation {number} knows later writes than the catalogue {catalogue.path}, "
+                    "which was exchanged for an older one: run `lorgnette index` or `reindex`"
                 )
             nothing_dead = np.zeros(generation.manifest.count, np.bool_)
             self._base = GenerationPart(generation=generation, is_dead=nothing_dead)
@@ -132,6 +136,8 @@ class LiveGallery:
         self._snapshots: dict[str, Snapshot] = {}
         self._refused: dict[str, tuple[int, InvalidGallery]] = {}
         self._seen: tuple[object, int] | None = None
+        self._inode: int | None = None
+        self._seq = 0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -181,20 +187,28 @@ class LiveGallery:
             self._refresh(self._catalogue)
 
     def _run(self) -> None:
+        told = ""
         while not self._stopping.wait(self._poll_s):
             try:
                 self.refresh()
-            except LorgnetteError as error:
-                log.error("cannot follow the gallery", extra={"reason": str(error)})
+            # Whatever it is, the next look may go well: a thread that died would never look.
+            except Exception as error:
+                reason = str(error) or type(error).__name__
+                if reason != told:
+                    log.exception("cannot follow the gallery", extra={"reason": reason})
+                told = reason
+            else:
+                told = ""
 
     def _refresh(self, catalogue: Catalogue) -> None:
-        seen = (_stamp(self._data / CURRENT_NAME), catalogue.seq())
+        seq = self._checked_seq(catalogue)
+        seen = (_stamp(self._data / CURRENT_NAME), seq)
         if seen == self._seen:
             return
         current = generations.read_current(self._data)
         snapshots: dict[str, Snapshot] = {}
         for space in catalogue.spaces():
-            follower = self._follower(space, number=current.get(space.id, 0))
+            follower = self._follower(space, number=current.get(space.id, 0), catalogue=catalogue)
             if follower is not None:
                 snapshot = follower.follow(catalogue)
                 if snapshot.generation or snapshot.count:
@@ -202,7 +216,23 @@ class LiveGallery:
         self._snapshots = snapshots
         self._seen = seen
 
-    def _follower(self, space: Space, *, number: int) -> _Follower | None:
+    def _checked_seq(self, catalogue: Catalogue) -> int:
+        """The catalogue's last write. Raises `InvalidGallery` when it is no longer the same one.
+
+        The new one's keys would name other items: what is known stays consistent, and is kept.
+        """
+        seq, inode = catalogue.seq(), _inode(catalogue.path)
+        if self._inode is None:
+            self._inode = inode
+        if inode != self._inode or seq < self._seq:
+            raise InvalidGallery(
+                f"{catalogue.path} was exchanged or deleted while it was in use: restart the "
+                "service; until then it answers from what it knew before"
+            )
+        self._seq = seq
+        return seq
+
+    def _follower(self, space: Space, *, number: int, catalogue: Catalogue) -> _Follower | None:
         """The follower of a space's live generation; of the old one when the new is refused."""
         old = self._followers.get(space.id)
         if old is not None and old.number == number:
@@ -211,13 +241,22 @@ class LiveGallery:
         if refused is not None and refused[0] == number:
             return old
         try:
-            self._followers[space.id] = _Follower(self._data, space, number=number)
+            self._followers[space.id] = _Follower(
+                self._data, space, number=number, catalogue=catalogue
+            )
         except InvalidGallery as error:
             self._refused[space.id] = (number, error)
             log.error("refused a generation", extra={"generation": number, "reason": str(error)})
             return old
         self._refused.pop(space.id, None)
         return self._followers[space.id]
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

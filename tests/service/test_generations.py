@@ -180,10 +180,10 @@ def test_leftovers_are_swept_and_strangers_left_alone(catalogue: Catalogue, tmp_
     (folder / ".7.building" / "index.faiss").write_bytes(b"half")
     (folder / "notes.txt").write_text("mine")
     (folder / "007").mkdir()
-    (tmp_path / ".CURRENT.123.tmp").write_text("half")
+    (tmp_path / ".CURRENT.123.writing").write_text("half")
     publish_now(catalogue, tmp_path)
     assert names_in(folder) == ["007", "1", "notes.txt"]
-    assert not (tmp_path / ".CURRENT.123.tmp").exists()
+    assert not (tmp_path / ".CURRENT.123.writing").exists()
 
 
 @pytest.mark.usefixtures("_quick")

@@ -241,16 +241,6 @@ def test_a_second_indexer_is_told_who_is_first(folder: Path, data: Path, teacher
     assert index(folder, data, teacher).embedded == 6
 
 
-def test_ids_taken_from_another_folder_are_reported(
-    folder: Path, data: Path, teacher: Bundle, tmp_path: Path
-) -> None:
-    index(folder, data, teacher)
-    write_photographs(tmp_path / "second", 2)
-    assert index(tmp_path / "second", data, teacher).displaced == ("000.jpg", "001.jpg")
-    assert index(tmp_path / "second", data, teacher, prefix="second").displaced == ()
-    assert len(ids(data, teacher.space.id)) == 8
-
-
 def test_another_teacher_s_space_is_added_beside(
     folder: Path, data: Path, teacher: Bundle, other_teacher: Bundle
 ) -> None:
