@@ -16,9 +16,14 @@ from training.models.embedder import Embedder
 def adamw(student: Embedder, spec: Optimiser) -> AdamW:
     """Freeze what is to be frozen and put the rest in groups; matrices decay, vectors do not.
 
+    Beside the named modules, the scales of the backbone's batch norms are frozen: their
+    statistics are too, and a scale moves a whole channel, away from what ImageNet taught it.
     Raises `InvalidConfiguration` when the backbone has no module of a frozen name.
     """
     _freeze(student, spec.frozen)
+    for module in student.backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.requires_grad_(False)
     groups = [
         *_groups(student.backbone.parameters(), rate=spec.backbone_lr, decay=spec.weight_decay),
         *_groups(student.head.parameters(), rate=spec.head_lr, decay=spec.weight_decay),
