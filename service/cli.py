@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ def index(
       lorgnette index ~/Pictures
       lorgnette index /mnt/archive --prefix archive --data /srv/gallery
     """
-    _use_one_thread_a_search()
+    _settle_libraries()
     from service.console import reporting, tell
     from service.gallery.build import Options, index_folder
 
@@ -115,7 +116,7 @@ def reindex(
       lorgnette reindex --teacher models/teacher-2
       lorgnette reindex --factory HNSW32 --recall-gate 0.98
     """
-    _use_one_thread_a_search()
+    _settle_libraries()
     from service.console import reporting, tell
     from service.gallery.build import Options
     from service.gallery.build import reindex as build_again
@@ -152,7 +153,7 @@ def serve(
       lorgnette serve --student models/phone --student models/web
       LORGNETTE_SEARCH_KEY=... LORGNETTE_ADMIN_KEY=... lorgnette serve --host 0.0.0.0
     """
-    _use_one_thread_a_search()
+    _settle_libraries()
     from service.settings import load_settings
 
     settings = load_settings(
@@ -185,9 +186,12 @@ def _interruptible() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _use_one_thread_a_search() -> None:
+def _settle_libraries() -> None:
+    """Before the heavy imports: one thread a search, and no remarks between our own lines."""
     # FAISS reads this when it is imported; its own setter affects only the calling thread.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # What Pillow thinks of a broken EXIF block changes nothing; what it cannot read, it raises.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _cores() -> int:

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from lorgnette.text import visible
 from service.gallery.build import Summary
 from service.progress import Progress, Report
 
@@ -88,7 +89,7 @@ def tell(summary: Summary) -> None:
     """Say what a run did: warnings to standard error, then one line to standard output."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for skipped in summary.skipped[:_NAMED]:
-        errors.print(f"skipped {skipped.name}: {skipped.reason}")
+        errors.print(f"skipped {visible(skipped.name)}: {visible(skipped.reason)}")
     if len(summary.skipped) > _NAMED:
         errors.print(f"… and {len(summary.skipped) - _NAMED} more")
     Console(highlight=False, soft_wrap=True, markup=False).print(_sentence(summary))

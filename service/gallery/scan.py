@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lorgnette.errors import InvalidInput
 from lorgnette.image import EXTENSIONS
 from service.gallery.records import Stamp
+
+_UNREAD = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+)
+"""Endings of photographs nobody should miss without being told."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ def scan(folder: Path, *, prefix: str = "") -> Scan:
     Hidden names are passed over. Links are followed, each real folder once, so that a loop ends.
     Raises `InvalidInput` when the folder cannot be listed or holds no photograph.
     """
-    _refuse(folder)
+    _refuse(folder, prefix=prefix)
     root = folder.resolve()
     found: list[Photograph | Skipped] = []
     visited: set[tuple[int, int]] = set()
@@ -57,7 +64,7 @@ def scan(folder: Path, *, prefix: str = "") -> Scan:
         found += [
             _photograph(Path(entry.path), root, prefix=prefix)
             for entry in entries
-            if Path(entry.name).suffix.lower() in EXTENSIONS and not entry.is_dir()
+            if Path(entry.name).suffix.lower() in EXTENSIONS | _UNREAD and not entry.is_dir()
         ]
     photographs = sorted((x for x in found if isinstance(x, Photograph)), key=lambda x: x.id)
     skipped = [x for x in found if isinstance(x, Skipped)]
@@ -81,7 +88,9 @@ def _visible(
     return [entry for entry in entries if not entry.name.startswith(".")]
 
 
-def _refuse(folder: Path) -> None:
+def _refuse(folder: Path, *, prefix: str) -> None:
+    if not _is_utf8(prefix):
+        raise InvalidInput("the --prefix given is not valid UTF-8: choose another")
     if not folder.exists():
         raise InvalidInput(f"there is no folder {folder}: check the path")
     if not folder.is_dir():
@@ -96,14 +105,23 @@ def _refuse(folder: Path) -> None:
 
 def _photograph(path: Path, root: Path, *, prefix: str) -> Photograph | Skipped:
     shown = _shown(path, root)
-    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+    if not _is_utf8(str(path)):
         return Skipped(shown, "its name is not valid UTF-8: rename it")
+    if path.suffix.lower() in _UNREAD:
+        return Skipped(shown, f"{path.suffix[1:].upper()} is not read: save a copy of it as JPEG")
     try:
         found = path.stat()
     except OSError as error:
         return Skipped(shown, error.strerror or str(error))
+    if not stat.S_ISREG(found.st_mode):
+        return Skipped(shown, "it is a pipe, socket or device, not a regular file")
     stamp = Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns)
     return Photograph(id=str(PurePosixPath(prefix) / shown), path=path, stamp=stamp)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of it failed to decode, which Python keeps as a lone surrogate."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _shown(path: Path, root: Path) -> str:

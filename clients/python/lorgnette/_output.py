@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lorgnette.errors import InvalidConfiguration
+from lorgnette.text import visible
 
 if TYPE_CHECKING:
     from lorgnette.pull import OnProgress
@@ -34,11 +35,6 @@ def table(photo: Path, hits: list[Hit]) -> str:
     lines = [f"{'rank':>6}  {'score':>7}  id"] if hits else ["  nothing found"]
     lines += [f"{n:>6}  {hit.score:>7.4f}  {visible(hit.id)}" for n, hit in enumerate(hits, 1)]
     return "\n".join([visible(str(photo)), *lines])
-
-
-def visible(text: str) -> str:
-    """The text without control characters: what a server says must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def json_line(photo: Path, hits: list[Hit]) -> str:

@@ -18,11 +18,11 @@ from lorgnette._output import (
     progress_bar,
     table,
     vectors,
-    visible,
     write_whole,
 )
 from lorgnette._verbs import INTERRUPTED, add_verbs, interruptible
 from lorgnette.errors import InvalidConfiguration, InvalidImage, InvalidInput, LorgnetteError
+from lorgnette.text import visible
 
 BAD_INPUT, FAILED = 2, 1
 
