@@ -7,6 +7,7 @@ of `Index.search` are told so and drop them.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -97,6 +98,11 @@ def build(rows: Vectors, *, factory: str) -> Index:
             f"FAISS cannot build {factory!r} from {len(rows)} vectors ({_reason(error)}): use "
             '"Flat", or a factory for fewer vectors'
         ) from error
+    except MemoryError as error:
+        raise InvalidConfiguration(
+            f"{factory!r} of {len(rows)} vectors does not fit in memory: use a smaller factory "
+            'such as "SQ8", or a machine with more'
+        ) from error
     return Index(index)
 
 
@@ -121,6 +127,11 @@ def read(path: Path) -> Index:
 
 
 def _made(factory: str, *, dim: int) -> _Native:
+    if re.search(r"[A-Za-z]0+(?![0-9])", factory):
+        # FAISS takes them, and aborts the process later.
+        raise InvalidConfiguration(
+            f'{factory!r} holds a number that is zero: try "Flat", "SQ8" or "HNSW32"'
+        )
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:

@@ -217,6 +217,8 @@ def test_a_teacher_with_a_flipped_byte_is_refused(
     ("options", "message"),
     [
         (Options(factory="Flatt"), "not a FAISS factory string"),
+        (Options(factory="HNSW0"), "a number that is zero"),
+        (Options(factory="IVF00,Flat"), "a number that is zero"),
         (Options(recall_gate=95.0), "between 0 and 1"),
         (Options(recall_gate=float("nan")), "between 0 and 1"),
         (Options(threads=0), "one or more threads"),
@@ -261,6 +263,14 @@ def test_another_factory_builds_anew_and_is_kept(
     assert (summary.live.factory, summary.is_new_generation, reads) == ("HNSW8", True, [])
     write_photographs(folder, 1, first=6)
     assert index(folder, data, teacher).live.factory == "HNSW8"
+
+
+def test_a_factory_beyond_the_memory_is_one_clear_sentence(
+    folder: Path, data: Path, teacher: Bundle
+) -> None:
+    with pytest.raises(InvalidConfiguration, match="does not fit in memory"):
+        index(folder, data, teacher, options=Options(factory="HNSW1000000000"))
+    assert index(folder, data, teacher).live.factory == "Flat"
 
 
 def test_progress_counts_every_photograph(folder: Path, data: Path, teacher: Bundle) -> None:
