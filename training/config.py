@@ -168,10 +168,11 @@ class Schedule(_Frozen):
     """Linear warm-up over a share of the steps, then a cosine down to `final_share` of the rate.
 
     sizes: of the training images, which may be smaller than the model's input to save time.
+    steps: batches in all, taken from the shuffled views, epoch after epoch.
     """
 
     sizes: Annotated[tuple[SizePhase, ...], Field(min_length=1)]
-    epochs: Annotated[int, Field(ge=0)]
+    steps: Annotated[int, Field(ge=0)]
     batch_size: Count
     warmup_share: Share
     final_share: Share

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import torch
@@ -79,8 +79,8 @@ def fit(
     if (out / CHECKPOINT_NAME).exists():
         load_checkpoint(out / CHECKPOINT_NAME, progress, experiment=experiment)
     keep_lines_before(out / METRICS_NAME, step=progress.step)
-    steps = steps_of(config.schedule, len(lesson.views))
-    plan = islice(_plan(config.schedule, len(lesson.views)), progress.step, None)
+    steps = config.schedule.steps
+    plan = islice(_plan(config.schedule, len(lesson.views)), progress.step, steps)
     network = Prepared(with_frozen_norms(student), config.model.input)
     with progress_bar() as bar:
         task = bar.add_task("training", total=steps, completed=progress.step)
@@ -97,18 +97,14 @@ def fit(
     return progress
 
 
-def steps_of(schedule: Schedule, views: int) -> int:
-    """How many steps the whole training has."""
-    return schedule.epochs * math.ceil(views / schedule.batch_size)
-
-
 def _plan(schedule: Schedule, views: int) -> Iterator[Order]:
-    steps, number = steps_of(schedule, views), 0
-    for epoch in range(schedule.epochs):
+    """Epoch after epoch of shuffled views, for ever; the caller takes `schedule.steps`."""
+    number = 0
+    for epoch in count():
         for numbers in shuffled(
             views, batch_size=schedule.batch_size, seed=schedule.seed, epoch=epoch
         ):
-            phase = next(p for p in schedule.sizes if number < p.until * steps)
+            phase = next(p for p in schedule.sizes if number < p.until * schedule.steps)
             yield Order(numbers, phase.size_px)
             number += 1
 

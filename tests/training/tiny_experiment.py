@@ -64,7 +64,7 @@ STUDENT: dict[str, Any] = {
     },
     "schedule": {
         "sizes": [{"size_px": 24, "until": 0.5}, {"size_px": 32, "until": 1.0}],
-        "epochs": 3,
+        "steps": 18,
         "batch_size": 8,
         "warmup_share": 0.1,
         "final_share": 0.0,
