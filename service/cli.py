@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -177,6 +179,7 @@ def serve(
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
+    _heed_one_interrupt()
     try:
         yield
     except KeyboardInterrupt:
@@ -184,6 +187,18 @@ def _interruptible() -> Iterator[None]:
             "stopped; what was indexed is kept: run the same command again to go on", err=True
         )
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _heed_one_interrupt() -> None:
+    """Ignore Ctrl-C from the first on: another would cut the clean-up, and abort the process."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
 
 
 def _settle_libraries() -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import Encoder
@@ -149,14 +150,17 @@ def test_of_two_indexers_at_once_one_works_and_one_is_told(tmp_path: Path, teach
     assert "Traceback" not in second.stderr
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path, teacher: Bundle) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, teacher: Bundle, times: int) -> None:
     photos, data = tmp_path / "photos", tmp_path / "data"
     write_photographs(photos, 400)
     again = ("index", photos, "--data", data, "--teacher", teacher.directory, "--threads", "1")
     process = start(*again)
     with closing(Catalogue.open(data)) as catalogue:
         wait_until(process, has_reached(catalogue, seq=1))
-        process.send_signal(signal.SIGINT)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
         _, errors = process.communicate()
         assert process.returncode == 130
         assert "run the same command again to go on" in errors
