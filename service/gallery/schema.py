@@ -167,6 +167,11 @@ def translated(path: Path) -> Iterator[None]:
             raise GalleryBusy(
                 f"{path} stayed locked by another process for {BUSY_TIMEOUT_S:.0f} s: try again"
             ) from error
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            raise InvalidGallery(
+                f"{path} cannot be opened for writing, which searching needs too ({error}): check "
+                "that its directory exists, and its owner and permissions"
+            ) from error
         raise InvalidGallery(
             f"{path} cannot be used ({error}): restore it from a copy, or choose another "
             "--data directory and index again"

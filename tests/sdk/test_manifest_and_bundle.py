@@ -283,6 +283,19 @@ def test_a_malformed_golden_vector_is_an_invalid_bundle(copy: Path) -> None:
         Encoder(Bundle.open(copy)).check()
 
 
+def test_a_malformed_golden_image_is_an_invalid_bundle(copy: Path) -> None:
+    manifest = read_manifest(copy)
+    path = manifest.golden[0].image.path
+    (copy / path).write_bytes(b"no image")
+    image = manifest.golden[0].image.model_copy(
+        update={"bytes": 8, "sha256": sha256_of(copy / path)}
+    )
+    golden = manifest.golden[0].model_copy(update={"image": image})
+    (copy / MANIFEST_NAME).write_text(manifest.model_copy(update={"golden": (golden,)}).dump())
+    with pytest.raises(InvalidBundle, match="golden image"):
+        Encoder(Bundle.open(copy)).check()
+
+
 def test_sha256_is_the_files(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1.

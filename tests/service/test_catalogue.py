@@ -155,6 +155,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Catalogue.open(tmp_path)
 
 
+def test_a_place_where_nothing_can_be_opened_names_the_permissions(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.sqlite").mkdir()
+    with pytest.raises(InvalidGallery, match=r"check that its directory .* permissions"):
+        Catalogue.open(tmp_path)
+
+
 def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / CATALOGUE_NAME)) as connection:
         connection.execute("CREATE TABLE theirs (x)")

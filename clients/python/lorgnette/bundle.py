@@ -15,6 +15,7 @@ from lorgnette.errors import (
     BundleCorrupt,
     InvalidBundle,
     InvalidConfiguration,
+    InvalidImage,
     InvalidVector,
 )
 from lorgnette.image import read_image
@@ -78,15 +79,22 @@ class Bundle:
         return self.directory / entry.path
 
     def golden(self) -> tuple[GoldenCase, ...]:
-        """The golden images and vectors, decoded."""
+        """The golden images and vectors, decoded. Raises `InvalidBundle` for malformed ones."""
         return tuple(
             GoldenCase(
                 name=case.image.path,
-                pixels=read_image(self.directory / case.image.path),
+                pixels=_golden_pixels(self.directory / case.image.path),
                 vector=_golden_vector(case.vector_b64, dim=self.space.dim),
             )
             for case in self.manifest.golden
         )
+
+
+def _golden_pixels(path: Path) -> NDArray[np.uint8]:
+    try:
+        return read_image(path)
+    except InvalidImage as error:
+        raise InvalidBundle(f"a golden image of the bundle is malformed: {error}") from error
 
 
 def _golden_vector(text: str, *, dim: int) -> Vectors:
