@@ -89,10 +89,10 @@ def read_protocol(folder: Path, splits: Path | None) -> Protocol:
 def evaluate(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int) -> Evaluation:
     """Embed every photograph with both bundles and score the three pairings.
 
-    workers: photographs embedded at once.  Raises `SpaceMismatch` before anything is embedded
-    when the bundles speak different spaces.
+    workers: photographs embedded at once.  Before anything is embedded it raises `SpaceMismatch`
+    when the bundles speak different spaces, `InvalidConfiguration` when `gallery` is a student.
     """
-    _require_one_space(gallery, query)
+    _require_a_pair(gallery, query)
     teacher, is_read = embed(gallery, protocol.paths, workers=workers)
     student, _ = embed(query, protocol.paths, workers=workers)
     classes = np.array([p.relative_to(protocol.folder).parts[0] for p in protocol.paths])
@@ -174,7 +174,12 @@ def average_precision(ranked: NDArray[np.bool_]) -> NDArray[np.float64]:
     return ap
 
 
-def _require_one_space(gallery: Bundle, query: Bundle) -> None:
+def _require_a_pair(gallery: Bundle, query: Bundle) -> None:
+    if gallery.manifest.role != "gallery":
+        raise InvalidConfiguration(
+            f"{gallery.directory} is a query bundle (a student), expected the gallery's: give "
+            "--gallery the teacher and --query the student"
+        )
     if gallery.space != query.space:
         raise SpaceMismatch(
             f"{query.manifest.name} speaks {query.space.id}, {gallery.manifest.name} speaks "

@@ -59,6 +59,11 @@ def test_splits_choose_the_photographs_of_a_role(tmp_path: Path) -> None:
     assert [path.name for path in found.paths] == ["000.jpg", "002.jpg"]
 
 
+def test_a_splits_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    (tmp_path / "splits.tsv").write_bytes(b"\xef\xbb\xbfa/1.jpg\tquery\r\nb/2.jpg\tpool\r\n")
+    assert read_splits(tmp_path / "splits.tsv") == {"a/1.jpg": "query", "b/2.jpg": "pool"}
+
+
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
@@ -66,6 +71,9 @@ def test_splits_choose_the_photographs_of_a_role(tmp_path: Path) -> None:
         ("000.jpg\tpool\n001.jpg\tpond\n", "line 2"),
         ("000.jpg\tpool\n000.jpg\tpool\n", "listed twice"),
         ("absent.jpg\tpool\n", "absent.jpg"),
+        ("/etc/passwd\tpool\n", "line 1: expected a plain path below the data set"),
+        ("../photos/000.jpg\tpool\n", "line 1: expected a plain path below"),
+        ("./000.jpg\tpool\n", "line 1: expected a plain path below"),
         ("000.jpg\tquery\n", "no photograph the role 'pool'"),
     ],
 )

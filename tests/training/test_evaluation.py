@@ -125,6 +125,14 @@ def test_bundles_of_two_spaces_are_refused_before_any_work(tmp_path: Path) -> No
     assert caught.value.found == other.space.id
 
 
+def test_a_student_does_not_embed_the_gallery(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    _write_classes(tmp_path / "things")
+    with pytest.raises(InvalidConfiguration, match="--gallery the teacher and --query the student"):
+        evaluate(student, teacher, read_protocol(tmp_path / "things", None), workers=1)
+
+
 def test_a_photograph_outside_every_class_folder_is_refused(tmp_path: Path) -> None:
     _write_classes(tmp_path / "things")
     Image.new("RGB", (20, 20)).save(tmp_path / "things" / "stray.png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from lorgnette.errors import InvalidConfiguration
@@ -19,7 +19,8 @@ def read_splits(path: Path) -> dict[str, SplitRole]:
     Raises `InvalidConfiguration` naming the first bad line.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # Spreadsheets put a byte order mark first.
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(f"cannot read the splits {path}: {error}") from error
@@ -31,10 +32,19 @@ def read_splits(path: Path) -> dict[str, SplitRole]:
                 f"{path}, line {number}: expected path<TAB>role, role one of "
                 f"{', '.join(ROLES)}; found {row}"
             )
+        if not _is_inside(row[0]):
+            raise InvalidConfiguration(
+                f"{path}, line {number}: expected a plain path below the data set, found {row[0]!r}"
+            )
         if row[0] in splits:
             raise InvalidConfiguration(f"{path}, line {number}: {row[0]} is listed twice")
         splits[row[0]] = roles[row[1]]
     return splits
+
+
+def _is_inside(path: str) -> bool:
+    plain = PurePosixPath(path)
+    return str(plain) == path and not plain.is_absolute() and ".." not in plain.parts
 
 
 def paths_with_role(folder: Path, splits: dict[str, SplitRole], role: SplitRole) -> list[Path]:
