@@ -9,106 +9,34 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from lorgnette.errors import InvalidConfiguration
-from lorgnette.manifest import NAME_PATTERN, InputSpec
-from training.data.splits import SplitRole
+from lorgnette.manifest import NAME_PATTERN
+from training.data.specs import Crops, Source
 from training.files import sha256_of, write_atomically
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+from training.losses.specs import RegressionSpec
+from training.models.specs import Network
+from training.schema import Count, Frozen, NotNegative, Positive, Share
 
 SelfPair = Literal["ignore", "positive", "only"]
 """The pair of a view with its own row: not used, a positive, or the only pair used."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Source(_Frozen):
-    """A folder of photographs, relative to `--data`.
-
-    splits: a TSV `path<TAB>role` inside the folder, with the role to take; both null: all of it.
-    licence: of the photographs, with whom to credit; it travels in the model's manifest.
-    """
-
-    folder: str
-    splits: str | None
-    role: SplitRole | None
-    licence: str
-
-    @model_validator(mode="after")
-    def _splits_and_role(self) -> Self:
-        if (self.splits is None) != (self.role is None):
-            raise ValueError("splits and role are given together, or both are null")
-        return self
-
-
-class Network(_Frozen):
-    """backbone: timm's name.  weights: pypi, timm, file:<path> or none.  dim: of the embedding.
-
-    gem_p: the initial power of GeM.  licence: of the pretrained weights.
-    """
-
-    backbone: str
-    weights: str
-    licence: str
-    gem_p: Positive
-    dim: Count
-    input: InputSpec
-
-
-class Colour(_Frozen):
-    """Each of the three factors is uniform in [1 - x, 1 + x], applied to a share of the crops."""
-
-    share: Share
-    brightness: Share
-    contrast: Share
-    saturation: Share
-
-
-class Crops(_Frozen):
-    """Random views of each photograph; view k of photograph i depends on (seed, i, k) alone.
-
-    whole_share: this share of the views is the whole photograph.  area: range of the crop's share
-    of the photograph.  aspect: width / height of a crop, in pixels, is in [1 / aspect, aspect].
-    joined_share: this share of the views is two crops, of two photographs, side by side.
-    """
-
-    seed: Annotated[int, Field(ge=0)]
-    per_photograph: Count
-    whole_share: Share
-    area: tuple[Share, Share]
-    aspect: Annotated[float, Field(ge=1)]
-    flip_share: Share
-    joined_share: Share
-    colour: Colour
-
-    @model_validator(mode="after")
-    def _area_is_a_range(self) -> Self:
-        if not 0 < self.area[0] <= self.area[1]:
-            raise ValueError("area: expected 0 < smallest <= largest <= 1")
-        return self
-
-
-class Running(_Frozen):
+class Running(Frozen):
     """threads: of the computation.  batch_size: views embedded at once outside of training."""
 
     threads: Count
     batch_size: Count
 
 
-class WhiteningSpec(_Frozen):
+class WhiteningSpec(Frozen):
     """See `training.models.whitening.learn_whitening`."""
 
     shrinkage: NotNegative
 
 
-class TeacherConfig(_Frozen):
+class TeacherConfig(Frozen):
     """`lorgnette whiten`: a pretrained network with a whitening learned on unlabelled views."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -119,7 +47,7 @@ class TeacherConfig(_Frozen):
     running: Running
 
 
-class HeadSpec(_Frozen):
+class HeadSpec(Frozen):
     """The student's head in closed form.  ridge: penalty in units of the mean feature energy.
 
     views_per_photograph: how many of each photograph's views it is fitted on.
@@ -129,13 +57,7 @@ class HeadSpec(_Frozen):
     views_per_photograph: Count
 
 
-class RegressionSpec(_Frozen):
-    """See `training.losses.pair.Regression`; it has no parameters."""
-
-    name: Literal["regression"]
-
-
-class Objective(_Frozen):
+class Objective(Frozen):
     """One row of the table of methods in docs/design.md."""
 
     others: Literal["teacher"]
@@ -143,7 +65,7 @@ class Objective(_Frozen):
     loss: RegressionSpec
 
 
-class Optimiser(_Frozen):
+class Optimiser(Frozen):
     """AdamW.  Learning rates of the backbone, the head and GeM's p; decay of weight matrices.
 
     frozen: names of the backbone's modules that keep their weights, such as `blocks.0`.
@@ -157,14 +79,14 @@ class Optimiser(_Frozen):
     betas: tuple[Share, Share]
 
 
-class SizePhase(_Frozen):
+class SizePhase(Frozen):
     """size_px: of the training images.  until: the share of all steps where this phase ends."""
 
     size_px: Annotated[int, Field(ge=16)]
     until: Share
 
 
-class Schedule(_Frozen):
+class Schedule(Frozen):
     """Linear warm-up over a share of the steps, then a cosine down to `final_share` of the rate.
 
     sizes: of the training images, which may be smaller than the model's input to save time.
@@ -187,7 +109,7 @@ class Schedule(_Frozen):
         return self
 
 
-class Averaging(_Frozen):
+class Averaging(Frozen):
     """The saved weights: start + interpolation · (moving average - start).
 
     decay: of the exponential moving average, per step.  interpolation: 1 is the average itself;
@@ -198,7 +120,7 @@ class Averaging(_Frozen):
     interpolation: Share
 
 
-class StudentConfig(_Frozen):
+class StudentConfig(Frozen):
     """`lorgnette train`: a light network that learns to speak a teacher's space."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]

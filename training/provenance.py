@@ -10,7 +10,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lorgnette.manifest import Provenance, Role, Space
-from training.config import Network, Source, StudentConfig, TeacherConfig, config_sha256
+from training.config import StudentConfig, TeacherConfig, config_sha256
+from training.data.specs import Source
+from training.models.specs import Network
 from training.trained_model import ModelSpec
 
 

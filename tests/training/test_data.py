@@ -11,12 +11,12 @@ from PIL import Image
 
 from lorgnette.errors import InvalidConfiguration
 from tests.training.tiny_experiment import student_config, write_photographs
-from training.config import Crops, Source
 from training.data.augment import render, squash
 from training.data.catalogue import find_photographs
 from training.data.crops import Light, Region, View, draw_view
 from training.data.loader import Order, Views, batches, in_order, shuffled
 from training.data.row_cache import SHARD_ROWS, Binding, RowCache
+from training.data.specs import Crops, Source
 from training.data.splits import read_splits
 from training.files import write_atomically
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lorgnette.errors import InvalidConfiguration, InvalidImage
 from lorgnette.image import read_image
-from training.config import Source
+from training.data.specs import Source
 from training.data.splits import all_photographs, paths_with_role, read_splits
 from training.progress import track
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.config import Colour, Crops
+from training.data.specs import Colour, Crops
 
 MIN_CROP_PX = 16
 """No crop is smaller than this, unless the photograph is."""

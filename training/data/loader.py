@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorgnette.image import read_image
-from training.config import Crops
 from training.data.augment import render
 from training.data.catalogue import Photographs
 from training.data.crops import draw_view
+from training.data.specs import Crops
 from training.pairs import Identity
 
 AHEAD = 4
