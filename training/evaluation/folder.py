@@ -19,11 +19,10 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration, InvalidImage, SpaceMismatch
 from lorgnette.vectors import Vectors
 from training.data.splits import all_photographs, paths_with_role, read_splits
+from training.evaluation.ranking import Score, score
 from training.progress import track
 
 log = logging.getLogger(__name__)
-
-_CHUNK_QUERIES = 256
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,6 @@ class Protocol:
     queries: NDArray[np.int64]
     gallery: NDArray[np.int64]
     is_leave_one_out: bool
-
-
-@dataclass(frozen=True)
-class Score:
-    """mean_ap: non-interpolated mAP.  precision_at_1: P@1.  Both in [0, 1], over `queries`."""
-
-    mean_ap: float
-    precision_at_1: float
-    queries: int
 
 
 @dataclass(frozen=True)
@@ -131,47 +121,6 @@ def embed(
     if not is_read.any():
         raise InvalidConfiguration(f"none of the {len(paths)} photographs could be read")
     return rows, is_read
-
-
-def score(
-    queries: Vectors,
-    gallery: Vectors,
-    relevant: NDArray[np.bool_],
-    *,
-    own: NDArray[np.int64] | None = None,
-) -> Score:
-    """Rank the gallery for each query and score the ranking, in float64.
-
-    queries: `[Q, D]`.  gallery: `[G, D]`.  relevant: `[Q, G]`, at least one in each row.
-    own: for leave-one-out, each query's own row of the gallery, which is left out.
-    Of equal similarities the earlier row of the gallery comes first.
-    """
-    precisions, firsts = [], []
-    for begin in range(0, len(queries), _CHUNK_QUERIES):
-        chunk = slice(begin, begin + _CHUNK_QUERIES)
-        s = queries[chunk].astype(np.float64) @ gallery.astype(np.float64).T
-        if own is not None:
-            s[np.arange(len(s)), own[chunk]] = -np.inf
-        order = np.argsort(-s, axis=1, kind="stable")
-        ranked = np.take_along_axis(relevant[chunk], order, axis=1)
-        precisions.append(average_precision(ranked))
-        firsts.append(ranked[:, 0])
-    return Score(
-        mean_ap=float(np.concatenate(precisions).mean()),
-        precision_at_1=float(np.concatenate(firsts).mean()),
-        queries=len(queries),
-    )
-
-
-def average_precision(ranked: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Non-interpolated AP `[Q]`: the mean, over the relevant ranks k, of the precision at k.
-
-    ranked: `[Q, G]` relevance, best first, at least one in each row.
-    """
-    hits = ranked.cumsum(axis=1)
-    precision = hits / np.arange(1, ranked.shape[1] + 1)
-    ap: NDArray[np.float64] = (precision * ranked).sum(axis=1) / hits[:, -1]
-    return ap
 
 
 def _require_a_pair(gallery: Bundle, query: Bundle) -> None:

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from lorgnette.bundle import Bundle
 from lorgnette.errors import InvalidConfiguration, SpaceMismatch
 from tests.tiny_bundle import write_tiny_bundle
-from training.cli import evaluate as evaluate_command
-from training.evaluation import average_precision, evaluate, read_protocol, score
+from training.evaluation.cli import evaluate as evaluate_command
+from training.evaluation.folder import evaluate, read_protocol
+from training.evaluation.ranking import average_precision, score
 
 
 def _units(count: int, dim: int, *, seed: int) -> np.ndarray:
@@ -154,7 +155,7 @@ def test_evaluation_imports_no_torch() -> None:
     code = (
         "import sys\n"
         "for name in ('torch', 'timm', 'yaml', 'torchvision', 'faiss'): sys.modules[name] = None\n"
-        "import training.cli, training.evaluation, training.report\n"
+        "import training.evaluation.cli, training.evaluation.folder_report\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lorgnette.bundle import Bundle
-from training.evaluation import Evaluation, Protocol, evaluate, read_protocol
+from training.evaluation.folder import Evaluation, Protocol, evaluate, read_protocol
 from training.files import write_atomically
 
 _LEAVE_ONE_OUT = (
