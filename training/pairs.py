@@ -22,6 +22,11 @@ class Pairs:
         """`[A, X]`: how much of each used pair is a positive."""
         return self.y * self.mask
 
+    @property
+    def neg(self) -> Tensor:
+        """`[A, X]`: how much of each used pair is a negative."""
+        return (1 - self.y) * self.mask
+
 
 @dataclass(frozen=True)
 class Identity:
