@@ -21,5 +21,6 @@ class GeM(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features: `[N, C, H, W]`, values below `EPS` count as `EPS`.  Returns `[N, C]` > 0."""
-        pooled: Tensor = features.clamp(min=EPS).pow(self.p).mean(dim=(-2, -1)).pow(1.0 / self.p)
+        # float32 also under AMP: EPS to the power of p is 0 in float16, and its root has no gradient.
+        pooled: Tensor = features.float().clamp(min=EPS).pow(self.p).mean(dim=(-2, -1)).pow(1.0 / self.p)
         return pooled
