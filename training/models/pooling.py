@@ -21,6 +21,7 @@ class GeM(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features: `[N, C, H, W]`, values below `EPS` count as `EPS`.  Returns `[N, C]` > 0."""
-        # float32 also under AMP: EPS to the power of p is 0 in float16, and its root has no gradient.
-        pooled: Tensor = features.float().clamp(min=EPS).pow(self.p).mean(dim=(-2, -1)).pow(1.0 / self.p)
+        # At least float32, also under AMP: EPS³ is 0 in float16, and its root has no gradient.
+        x = features.to(torch.promote_types(features.dtype, torch.float32)).clamp(min=EPS)
+        pooled: Tensor = x.pow(self.p).mean(dim=(-2, -1)).pow(1.0 / self.p)
         return pooled
