@@ -73,14 +73,14 @@ def package(
     contents = _serialised(graphs)
     subject = Subject(
         embedder=embedder,
-        input=spec.input,
+        input=spec.network.input,
         pre=contents["pre"],
         embeddings={v: contents[v] for v in _EMBEDDINGS if v in ("fp32", *request.variants)},
     )
     report = verify(subject, samples, on_image=on_image)
     images = golden_images()
     vectors = {
-        name: to_base64(golden_vector(contents["fp32"], pixels, dim=spec.dim), dtype="f32")
+        name: to_base64(golden_vector(contents["fp32"], pixels, dim=spec.network.dim), dtype="f32")
         for name, pixels in images.items()
     }
     files = {name: png_bytes(pixels) for name, pixels in images.items()}
@@ -111,7 +111,7 @@ def _manifest(
         name=request.name,
         version=request.version,
         space=spec.space,
-        input=spec.input,
+        input=spec.network.input,
         files={v: _entry(FILE_NAMES[v], files[FILE_NAMES[v]]) for v in request.variants},
         golden=tuple(
             Golden(image=_entry(name, files[name]), vector_b64=vector)

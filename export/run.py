@@ -52,13 +52,14 @@ def run(
     request = Request(
         out=out,
         name=labels.name or spec.name,
-        version=labels.version or embedder_sha256(embedder, spec.input)[:VERSION_DIGITS],
+        version=labels.version or embedder_sha256(embedder, spec.network.input)[:VERSION_DIGITS],
         variants=variants,
         replace=replace,
     )
     with _progress() as progress:
-        task = progress.add_task(f"tracing {spec.backbone} (up to half a minute)", total=None)
-        graphs = build_graphs(embedder, spec.input)
+        backbone = spec.network.backbone
+        task = progress.add_task(f"tracing {backbone} (up to half a minute)", total=None)
+        graphs = build_graphs(embedder, spec.network.input)
         progress.update(task, description="comparing with the trained network", total=len(samples))
         return package(
             embedder,

@@ -48,7 +48,7 @@ def cached_pooled(
         network_sha256=embedder_sha256(embedder, spec),
         views_sha256=views_sha256(views.photographs.sha256, views.crops),
         count=len(views),
-        dim=embedder.head.in_features,
+        dim=embedder.pooled_dim,
         dtype="float32",
     )
     cache = RowCache(directory, binding)

@@ -56,9 +56,7 @@ def spec_of(
     return ModelSpec(
         role=role,
         name=config.name,
-        backbone=config.model.backbone,
-        dim=config.model.dim,
-        input=config.model.input,
+        network=config.model,
         space=space,
         provenance=provenance,
     )

@@ -84,4 +84,4 @@ def _initialise_head(
         out / "pooled", student, shown, spec=config.model.input, running=config.running
     )
     pairs = ((rows, targets.rows(numbers)) for numbers, rows in pooled.shards())
-    solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.head)
+    solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.linear)

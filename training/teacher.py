@@ -50,4 +50,4 @@ def _whiten(teacher: Embedder, views: Views, config: TeacherConfig, *, out: Path
         np.concatenate([rows for _, rows in pooled.shards()]),
         dim=config.model.dim,
         shrinkage=config.whitening.shrinkage,
-    ).fold_into(teacher.head)
+    ).fold_into(teacher.linear)

@@ -47,10 +47,10 @@ class TorchTeacher:
 
     def __init__(self, embedder: Embedder, spec: ModelSpec) -> None:
         self._network = with_frozen_norms(embedder).to(memory_format=torch.channels_last)
-        self._input = spec.input
+        self._input = spec.network.input
         self.space = spec.space
-        self.size_px = spec.input.size_px
-        self.sha256 = embedder_sha256(embedder, spec.input)
+        self.size_px = spec.network.input.size_px
+        self.sha256 = embedder_sha256(embedder, spec.network.input)
 
     def embed(self, images: Tensor) -> Vectors:
         """See `TeacherEncoder`."""

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 
 from lorgnette.errors import BundleCorrupt, InvalidBundle
-from lorgnette.manifest import NAME_PATTERN, InputSpec, Provenance, Role, Sha256, Space
+from lorgnette.manifest import NAME_PATTERN, Provenance, Role, Sha256, Space
 from training.files import sha256_of, write_atomically
 from training.models.embedder import Embedder
+from training.models.specs import Network
 
 WEIGHTS_NAME = "model.safetensors"
 SPEC_NAME = "model.json"
@@ -23,19 +24,17 @@ class _Frozen(BaseModel):
 
 
 class ModelSpec(_Frozen):
-    """What a model is.  dim: length of its rows.  backbone: timm's name of it."""
+    """What a model is, and where it came from."""
 
     role: Role
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    backbone: str
-    dim: Annotated[int, Field(ge=1)]
-    input: InputSpec
+    network: Network
     space: Space
     provenance: Provenance
 
 
 class _Saved(_Frozen):
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     weights_sha256: Sha256
     spec: ModelSpec
 
@@ -47,7 +46,7 @@ def save_model(directory: Path, embedder: Embedder, spec: ModelSpec) -> None:
         for name, tensor in embedder.state_dict().items()
     }
     weights = safetensors.torch.save(tensors)
-    saved = _Saved(schema_version=1, weights_sha256=sha256_of(weights), spec=spec)
+    saved = _Saved(schema_version=2, weights_sha256=sha256_of(weights), spec=spec)
     write_atomically(directory / WEIGHTS_NAME, weights)
     write_atomically(directory / SPEC_NAME, (saved.model_dump_json(indent=2) + "\n").encode())
 
@@ -81,11 +80,11 @@ def _read_spec(path: Path) -> _Saved:
             "give the --out of `lorgnette whiten` or `lorgnette train`"
         ) from error
     except ValidationError as error:
-        raise InvalidBundle(f"{path} does not describe a model: {error}") from error
+        raise InvalidBundle(f"{path} does not describe a model of this version: {error}") from error
 
 
 def _built(spec: ModelSpec, weights: bytes, *, directory: Path) -> Embedder:
-    embedder = Embedder(spec.backbone, p=1.0, dim=spec.dim)
+    embedder = Embedder(spec.network)
     try:
         embedder.load_state_dict(safetensors.torch.load(weights), strict=True)
     except (RuntimeError, SafetensorError) as error:

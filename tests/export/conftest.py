@@ -17,6 +17,7 @@ from export.to_onnx import Graphs
 from export.verify import resized_pixels
 from lorgnette.bundle import Bundle
 from lorgnette.manifest import InputSpec, Provenance
+from tests.training.networks import network as tiny_network
 from training.models.embedder import Embedder
 from training.space import space_of
 from training.trained_model import ModelSpec, load_model, save_model
@@ -58,7 +59,8 @@ def scenes() -> tuple[Pixels, ...]:
 def trained(scenes: tuple[Pixels, ...], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A random network whose rows are spread: centred, as whitening leaves them."""
     torch.manual_seed(0)
-    embedder = Embedder("test_efficientnet", p=3.0, dim=DIM).eval()
+    network = tiny_network(dim=DIM, input=INPUT.model_dump())
+    embedder = Embedder(network).eval()
     torch.nn.init.orthogonal_(embedder.head.weight)
     with torch.inference_mode():
         images = [resized_pixels(image, INPUT) for image in scenes]
@@ -68,9 +70,7 @@ def trained(scenes: tuple[Pixels, ...], tmp_path_factory: pytest.TempPathFactory
     spec = ModelSpec(
         role="query",
         name="tiny-student",
-        backbone="test_efficientnet",
-        dim=DIM,
-        input=INPUT,
+        network=network,
         space=space_of(embedder, name="tiny", spec=INPUT),
         provenance=Provenance(
             created="2026-01-01T00:00:00Z",

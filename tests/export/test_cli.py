@@ -14,7 +14,7 @@ from training.trained_model import SPEC_NAME, WEIGHTS_NAME
 
 
 def test_the_version_is_that_of_the_weights(bundle: Bundle, trained: Trained) -> None:
-    digest = embedder_sha256(trained.embedder, trained.spec.input)
+    digest = embedder_sha256(trained.embedder, trained.spec.network.input)
     assert bundle.manifest.version == digest[:8]
 
 

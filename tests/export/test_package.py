@@ -94,7 +94,7 @@ def test_the_golden_vectors_are_those_of_the_trained_network(
     assert len({case.pixels.shape for case in cases}) == 3
     for case in cases:
         with torch.inference_mode():
-            row = trained.embedder(resized_pixels(case.pixels, trained.spec.input)).numpy()
+            row = trained.embedder(resized_pixels(case.pixels, trained.spec.network.input)).numpy()
         assert float((row @ case.vector.T).item()) >= 0.9999
     cosine = cases[0].vector @ cases[1].vector.T
     assert float(cosine.item()) < 0.99
@@ -103,7 +103,7 @@ def test_the_golden_vectors_are_those_of_the_trained_network(
 def test_the_manifest_carries_what_training_wrote(bundle: Bundle, trained: Trained) -> None:
     assert bundle.manifest.provenance == trained.spec.provenance
     assert bundle.manifest.space == trained.spec.space
-    assert bundle.manifest.input == trained.spec.input
+    assert bundle.manifest.input == trained.spec.network.input
 
 
 def test_the_same_model_gives_the_same_bytes(

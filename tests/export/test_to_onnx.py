@@ -18,6 +18,7 @@ from lorgnette.bundle import Bundle
 from lorgnette.encoder import INPUT_NAME
 from lorgnette.manifest import Variant
 from tests.export.conftest import DIM, INPUT, SIZE_PX, Trained
+from tests.training.networks import network
 from training.models.embedder import Embedder
 
 EMBEDDERS: tuple[Variant, ...] = ("fp32", "fp16")
@@ -178,7 +179,7 @@ class _Stem(nn.Module):
 
 def test_a_power_other_than_three_is_baked_without_pow() -> None:
     torch.manual_seed(1)
-    embedder = Embedder("test_efficientnet", p=2.6180339, dim=DIM).eval()
+    embedder = Embedder(network(gem_p=2.6180339, dim=DIM)).eval()
     embedder.backbone, embedder.head = _Stem(), nn.Linear(8, DIM)
     net = net_graph(embedder, size_px=SIZE_PX)
     assert "Pow" not in {node.op_type for node in net.graph.node}

@@ -26,7 +26,7 @@ def subject_of(bundle: Bundle, trained: Trained) -> Subject:
     content = {v: (bundle.directory / FILE_NAMES[v]).read_bytes() for v in bundle.manifest.files}
     return Subject(
         embedder=trained.embedder,
-        input=trained.spec.input,
+        input=trained.spec.network.input,
         pre=content["pre"],
         embeddings={"fp32": content["fp32"], "net": content["net"]},
     )

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lorgnette.errors import InvalidConfiguration
+from tests.training.networks import network
 from training.models.backbone import build_backbone, load_weights, rename_to_timm
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
@@ -88,7 +89,7 @@ def test_whitening_refuses_rows_of_lower_rank() -> None:
 
 
 def test_the_embedder_gives_unit_rows_and_is_always_the_same_at_random() -> None:
-    first, second = (Embedder(TINY, p=3, dim=7).eval() for _ in range(2))
+    first, second = (Embedder(network(dim=7)).eval() for _ in range(2))
     torch.manual_seed(0)
     images = torch.randn(3, 3, 40, 40)
     rows = first(images)
@@ -99,8 +100,8 @@ def test_the_embedder_gives_unit_rows_and_is_always_the_same_at_random() -> None
 @pytest.mark.parametrize("name", [TINY, "test_resnet", "tf_efficientnet_lite0"])
 def test_the_frozen_norm_view_is_the_same_function_with_the_same_gradient(name: str) -> None:
     torch.manual_seed(0)
-    network = Embedder(name, p=3, dim=8).eval()
-    for module in network.modules():
+    embedder = Embedder(network(backbone=name)).eval()
+    for module in embedder.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.1)
@@ -108,18 +109,18 @@ def test_the_frozen_norm_view_is_the_same_function_with_the_same_gradient(name: 
             assert module.running_var is not None
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 1.5)
-    network.double()
-    view = with_frozen_norms(network)
-    assert {id(p) for p in view.parameters()} == {id(p) for p in network.parameters()}
+    embedder.double()
+    view = with_frozen_norms(embedder)
+    assert {id(p) for p in view.parameters()} == {id(p) for p in embedder.parameters()}
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     target = torch.randn(2, 8, dtype=torch.float64)
     gradients = []
-    for module in (network, view):
-        network.zero_grad()
+    for module in (embedder, view):
+        embedder.zero_grad()
         rows = module(images)
         (rows * target).sum().backward()
-        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
-    torch.testing.assert_close(view(images), network(images), rtol=1e-9, atol=1e-11)
+        gradients.append([p.grad.clone() for p in embedder.parameters() if p.grad is not None])
+    torch.testing.assert_close(view(images), embedder(images), rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-6, atol=1e-9)
 
 

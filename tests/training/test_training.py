@@ -82,22 +82,22 @@ def test_the_teachers_learning_rows_are_white_after_it(experiment: Path) -> None
     off = covariance - np.diag(np.diag(covariance))
     assert np.abs(off).max() < 1e-4
     assert np.all(np.diag(covariance) < 1)
-    assert spec.dim == 8
+    assert spec.network.dim == 8
 
 
 def test_the_space_is_named_by_the_function_not_by_the_file(
     experiment: Path, tmp_path: Path
 ) -> None:
     teacher, spec = load_model(experiment / "teacher")
-    assert space_of(teacher, name=spec.name, spec=spec.input) == spec.space
+    assert space_of(teacher, name=spec.name, spec=spec.network.input) == spec.space
     save_model(tmp_path / "copy", teacher.to(memory_format=torch.channels_last), spec)
     again, _ = load_model(tmp_path / "copy")
-    assert space_of(again, name=spec.name, spec=spec.input) == spec.space
-    smaller = spec.input.model_copy(update={"size_px": 16})
+    assert space_of(again, name=spec.name, spec=spec.network.input) == spec.space
+    smaller = spec.network.input.model_copy(update={"size_px": 16})
     assert space_of(again, name=spec.name, spec=smaller) != spec.space
     with torch.no_grad():
         again.head.bias[0] += 1e-3
-    assert space_of(again, name=spec.name, spec=spec.input) != spec.space
+    assert space_of(again, name=spec.name, spec=spec.network.input) != spec.space
 
 
 def test_running_again_changes_nothing(experiment: Path) -> None:

@@ -10,34 +10,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.training.networks import MODEL
 from training.config import StudentConfig, TeacherConfig
 
-INPUT = {
-    "size_px": 32,
-    "resize": "antialiased-bilinear-uint8",
-    "aspect": "squash",
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-}
 CROPS = {
     "seed": 0,
     "per_photograph": 2,
     "whole_share": 0.2,
     "area": [0.2, 1.0],
     "aspect": 1.4,
+    "shape": "square",
     "flip_share": 0.5,
     "joined_share": 0.3,
     "colour": {"share": 0.5, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3},
 }
-MODEL = {
-    "backbone": "test_efficientnet",
-    "weights": "none",
-    "licence": "none",
-    "gem_p": 3,
-    "dim": 8,
-    "input": INPUT,
-}
-DATA = [{"folder": "photos", "splits": None, "role": None, "licence": "generated"}]
+DATA = [
+    {"folder": "photos", "splits": None, "role": None, "labels": "none", "licence": "generated"}
+]
 RUNNING = {"threads": 1, "batch_size": 8}
 TEACHER: dict[str, Any] = {
     "name": "tiny-teacher",

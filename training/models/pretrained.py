@@ -10,8 +10,8 @@ from training.models.specs import Network
 def pretrained(network: Network) -> tuple[Embedder, str]:
     """Build the embedder in evaluation mode, load its backbone, and say where from.
 
-    The head is still random.  Raises `InvalidConfiguration` or `MissingExtra`.
+    What is not the backbone is still random.  Raises `InvalidConfiguration` or `MissingExtra`.
     """
-    embedder = Embedder(network.backbone, p=network.gem_p, dim=network.dim).eval()
+    embedder = Embedder(network).eval()
     origin = load_weights(embedder.backbone, name=network.backbone, source=network.weights)
     return embedder, origin
