@@ -24,6 +24,9 @@
         - TimedOut
       x InvalidConfiguration        settings or command line that cannot work
         - MissingExtra              an optional part is not installed
+        - InvalidDataset            a data set that is incomplete, in another layout, or broken
+          · UnsafeFile              an archive or a pickle that would do more than hold data
+          · ChecksumMismatch        a download is not the file that was expected
       x GalleryBusy                 another process is writing to this gallery
       x InvalidGallery              a data directory that cannot be read or trusted
       x DiskFull                    no space left to write to
@@ -196,6 +199,24 @@ class MissingExtra(InvalidConfiguration):
     """An optional part of the application is not installed."""
 
     code = "missing-extra"
+
+
+class InvalidDataset(InvalidConfiguration):
+    """A data set that is incomplete, in another layout than expected, or has broken labels."""
+
+    code = "invalid-dataset"
+
+
+class UnsafeFile(InvalidDataset):
+    """An archive or a pickle that would do more than hold data; nothing of it was used."""
+
+    code = "unsafe-file"
+
+
+class ChecksumMismatch(InvalidDataset):
+    """A download has not the checksum, or the length, of the file that was expected."""
+
+    code = "checksum-mismatch"
 
 
 class GalleryBusy(LorgnetteError):
