@@ -18,6 +18,7 @@ from training.averaging import average_into, copied
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.config import Schedule, StudentConfig
 from training.data.augment import normalise
+from training.data.choice import Images
 from training.data.loader import Batch, Order, Views, batches, shuffled
 from training.losses.pair import PairLoss
 from training.metrics import keep_lines_before, log_line
@@ -105,7 +106,7 @@ def _plan(schedule: Schedule, views: int) -> Iterator[Order]:
             views, batch_size=schedule.batch_size, seed=schedule.seed, epoch=epoch
         ):
             phase = next(p for p in schedule.sizes if number < p.until * schedule.steps)
-            yield Order(numbers, phase.size_px)
+            yield Order(Images(numbers, aspect=1), phase.size_px)
             number += 1
 
 

@@ -30,11 +30,12 @@ class Others(Protocol):
 
 @dataclass(frozen=True)
 class Teacher:
-    """The teacher's cached rows of the batch's own views; no gradient reaches them."""
+    """The teacher's cached rows of the batch's columns; no gradient reaches them."""
 
     cache: RowCache
 
     def __call__(self, batch: Batch, anchors: Tensor) -> Columns:
         """Columns in the order of the batch, of the anchors' width."""
-        rows = torch.from_numpy(self.cache.rows(batch.who.ids.numpy()))
-        return Columns(x=rows.to(anchors.device), who=batch.who)
+        numbers = batch.others.ids.numpy() % self.cache.binding.count
+        rows = torch.from_numpy(self.cache.rows(numbers))
+        return Columns(x=rows.to(anchors.device), who=batch.others)

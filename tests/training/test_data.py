@@ -14,7 +14,7 @@ from tests.training.tiny_experiment import student_config, write_photographs
 from training.data.augment import render, squash
 from training.data.catalogue import find_photographs
 from training.data.crops import Light, Region, View, draw_view
-from training.data.loader import Order, Views, batches, in_order, shuffled
+from training.data.loader import Views, batches, in_order, shuffled
 from training.data.row_cache import SHARD_ROWS, Binding, RowCache
 from training.data.specs import Crops, Source
 from training.data.splits import read_splits
@@ -24,8 +24,8 @@ CROPS: Crops = student_config().crops
 
 
 def _source(**changes: str | None) -> Source:
-    fields = {"folder": "photos", "splits": None, "role": None, "licence": "none"} | changes
-    return Source.model_validate(fields)
+    fields = {"folder": "photos", "splits": None, "role": None, "labels": "none", "licence": "none"}
+    return Source.model_validate(fields | changes)
 
 
 def test_broken_photographs_are_skipped_and_counted(
@@ -124,20 +124,31 @@ def test_views_are_drawn_as_configured() -> None:
 
 def test_a_crop_is_the_pixels_it_names() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    region = Region(0, is_whole=False, area=0.25, aspect=1.5, top=1.0, left=0.0, is_flipped=True)
+    region = Region(
+        0,
+        is_whole=False,
+        area=0.25,
+        aspect=1.5,
+        top=1.0,
+        left=0.0,
+        is_flipped=True,
+        keeps_shape=False,
+    )
     rows, columns = region.bounds(40, 60)
     assert (rows.stop - rows.start, columns.stop - columns.start) == (20, 30)
-    rendered = render(View(region, join=None, light=None), lambda _: pixels, size_px=24)
+    rendered = render(View(region, join=None, light=None), lambda _: pixels, height=24, width=24)
     direct = squash(pixels[20:40, 0:30], height=24, width=24).flip(-1)
     assert torch.equal(rendered, direct)
 
 
 def test_neutral_light_changes_nothing_and_darkness_does() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    whole = Region(0, is_whole=True, area=1, aspect=1, top=0, left=0, is_flipped=False)
+    whole = Region(
+        0, is_whole=True, area=1, aspect=1, top=0, left=0, is_flipped=False, keeps_shape=False
+    )
 
     def lit(light: Light | None) -> torch.Tensor:
-        return render(View(whole, join=None, light=light), lambda _: pixels, size_px=16)
+        return render(View(whole, join=None, light=light), lambda _: pixels, height=16, width=16)
 
     assert torch.equal(lit(Light(1.0, 1.0, 1.0)), lit(None))
     assert lit(Light(0.5, 1.0, 1.0)).float().mean() < lit(None).float().mean()
@@ -150,10 +161,14 @@ def test_prefetched_batches_are_the_ones_made_one_by_one(tmp_path: Path) -> None
     ahead = list(batches(views, plan))
     assert [len(batch.images) for batch in ahead] == [3, 3, 3, 1]
     for order, batch in zip(plan, ahead, strict=True):
-        alone = views.batch(Order(order.numbers, order.size_px))
+        alone = views.batch(order)
+        numbers = order.choice.layout().images
         assert torch.equal(batch.images, alone.images)
-        assert batch.who.ids.tolist() == order.numbers.tolist()
-        assert batch.who.labels.tolist() == (order.numbers % 5).tolist()
+        assert batch.who.ids.tolist() == numbers.tolist()
+        assert batch.who.labels.tolist() == (numbers % 5).tolist()
+        assert batch.others is batch.who
+        assert batch.used.all()
+        assert batch.anchors.tolist() == list(range(len(numbers)))
 
 
 def test_the_first_round_is_one_view_of_each_photograph_whatever_follows(tmp_path: Path) -> None:

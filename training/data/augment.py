@@ -18,19 +18,27 @@ Read = Callable[[int], NDArray[np.uint8]]
 """Decode photograph i: uint8 sRGB `[H, W, 3]`."""
 
 
-def render(view: View, read: Read, *, size_px: int) -> Tensor:
-    """Render a view: uint8 `[3, size_px, size_px]`, squashed, antialiased bilinear."""
+def render(view: View, read: Read, *, height: int, width: int) -> Tensor:
+    """Render a view: uint8 `[3, height, width]`, squashed, antialiased bilinear."""
     if view.join is None:
-        pixels = _piece(view.region, read, height=size_px, width=size_px)
+        pixels = _piece(view.region, read, height=height, width=width)
     else:
-        first = round(view.join.share * size_px)
-        sizes = [(first, view.region), (size_px - first, view.join.other)]
+        shared = height if view.join.is_stacked else width
+        first = round(view.join.share * shared)
+        sizes = [(first, view.region), (shared - first, view.join.other)]
         if view.join.is_stacked:
-            parts = [_piece(region, read, height=n, width=size_px) for n, region in sizes]
+            parts = [_piece(region, read, height=n, width=width) for n, region in sizes]
         else:
-            parts = [_piece(region, read, height=size_px, width=n) for n, region in sizes]
+            parts = [_piece(region, read, height=height, width=n) for n, region in sizes]
         pixels = torch.cat(parts, dim=1 if view.join.is_stacked else 2)
     return pixels if view.light is None else _relit(pixels, view.light)
+
+
+def joint_size(aspect: float, *, size_px: int) -> tuple[int, int]:
+    """Height and width of images of that aspect, width / height, whose longer side is size_px."""
+    if aspect >= 1:
+        return max(1, round(size_px / aspect)), size_px
+    return size_px, max(1, round(size_px * aspect))
 
 
 def squash(pixels: NDArray[np.uint8], *, height: int, width: int) -> Tensor:
@@ -43,9 +51,9 @@ def squash(pixels: NDArray[np.uint8], *, height: int, width: int) -> Tensor:
 
 
 def normalise(images: Tensor, spec: InputSpec) -> Tensor:
-    """uint8 `[N, 3, S, S]` → float32 `(x / 255 - mean) / std`, channels last."""
-    mean = torch.tensor(spec.mean).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std).view(1, 3, 1, 1)
+    """uint8 `[N, 3, H, W]` → float32 `(x / 255 - mean) / std`, channels last."""
+    mean = torch.tensor(spec.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(spec.std, device=images.device).view(1, 3, 1, 1)
     scaled = (images.to(torch.float32) / 255 - mean) / std
     return scaled.contiguous(memory_format=torch.channels_last)
 

@@ -17,8 +17,9 @@ MIN_CROP_PX = 16
 class Region:
     """A rectangle of a photograph of any size, maybe mirrored.
 
-    area: share of the photograph's.  aspect: width / height in pixels.  top, left: where in the
-    space that is left over, 0 to 1.
+    area: share of the photograph's.  aspect: width / height in pixels, or, for one that keeps the
+    photograph's shape, relative to the photograph's.  top, left: where in the space that is left
+    over, 0 to 1.
     """
 
     photograph: int
@@ -28,14 +29,16 @@ class Region:
     top: float
     left: float
     is_flipped: bool
+    keeps_shape: bool
 
     def bounds(self, height: int, width: int) -> tuple[slice, slice]:
         """Rows and columns of it in a photograph of height × width pixels."""
         if self.is_whole:
             return slice(0, height), slice(0, width)
+        aspect = self.aspect * width / height if self.keeps_shape else self.aspect
         side = math.sqrt(self.area * height * width)
-        tall = min(height, max(MIN_CROP_PX, round(side / math.sqrt(self.aspect))))
-        wide = min(width, max(MIN_CROP_PX, round(side * math.sqrt(self.aspect))))
+        tall = min(height, max(MIN_CROP_PX, round(side / math.sqrt(aspect))))
+        wide = min(width, max(MIN_CROP_PX, round(side * math.sqrt(aspect))))
         top, left = round(self.top * (height - tall)), round(self.left * (width - wide))
         return slice(top, top + tall), slice(left, left + wide)
 
@@ -87,6 +90,7 @@ def _draw_region(random: np.random.Generator, crops: Crops, photograph: int) -> 
         top=float(random.random()),
         left=float(random.random()),
         is_flipped=bool(random.random() < crops.flip_share),
+        keeps_shape=crops.shape == "photograph",
     )
 
 

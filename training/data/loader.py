@@ -1,4 +1,4 @@
-"""Batches of rendered views, prepared ahead of the network by one background thread."""
+"""Batches of rendered views, prepared ahead of the network in the background."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lorgnette.image import read_image
-from training.data.augment import render
+from training.data.augment import joint_size, render
 from training.data.catalogue import Photographs
+from training.data.choice import Choice, Images
 from training.data.crops import draw_view
 from training.data.specs import Crops
 from training.pairs import Identity
@@ -25,17 +26,36 @@ AHEAD = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """images: uint8 `[N, 3, S, S]`.  who: view numbers, and the photograph as label."""
+    """Images and which of them are compared with what.
+
+    images: uint8 `[N, 3, H, W]`; H and W may differ between batches.  who: `[N]`, of the images.
+    anchors: int64 `[A]`, which of the images are anchors.
+    others: `[X]`, of the columns.  A student embeds them from the images: then `others is who`.
+    A teacher takes them from its cache: any rows, such as those of mined negatives.
+    used: bool `[A, X]`, the pairs the sampler allows.
+    """
 
     images: Tensor
     who: Identity
+    anchors: Tensor
+    others: Identity
+    used: Tensor
+
+
+@dataclass(frozen=True)
+class Order:
+    """A batch to be: which views, and how many pixels the longer side of the images has."""
+
+    choice: Choice
+    size_px: int
 
 
 @dataclass(frozen=True)
 class Views:
     """All views of the P photographs, in rounds: view v is view v // P of photograph v % P.
 
-    So the first n · P views are n of each photograph, whatever `crops.per_photograph` is.
+    So the first n · P views are n of each photograph, whatever `crops.per_photograph` is, and
+    rows cached for n rounds are found under v modulo n · P.
     """
 
     photographs: Photographs
@@ -48,26 +68,30 @@ class Views:
         """The views of the first `count` rounds only, with the same numbers."""
         return Views(self.photographs, self.crops.model_copy(update={"per_photograph": count}))
 
+    def identity(self, numbers: NDArray[np.int64]) -> Identity:
+        """Who the views are: their numbers, and their photographs' labels."""
+        labels = self.photographs.labels[numbers % len(self.photographs.paths)]
+        return Identity(ids=torch.from_numpy(numbers), labels=torch.from_numpy(labels))
+
     def batch(self, order: Order) -> Batch:
         """Render the ordered views.  Raises `InvalidImage` if a file changed since."""
-        images = torch.stack([self._render(int(v), order.size_px) for v in order.numbers])
-        ids = torch.from_numpy(order.numbers)
-        labels = torch.from_numpy(order.numbers % len(self.photographs.paths))
-        return Batch(images=images, who=Identity(ids=ids, labels=labels))
+        layout = order.choice.layout()
+        height, width = joint_size(order.choice.aspect, size_px=order.size_px)
+        images = [self._render(int(v), height=height, width=width) for v in layout.images]
+        who = self.identity(layout.images)
+        return Batch(
+            images=torch.stack(images),
+            who=who,
+            anchors=torch.from_numpy(layout.anchors),
+            others=who if layout.others is None else self.identity(layout.others),
+            used=torch.from_numpy(layout.used),
+        )
 
-    def _render(self, number: int, size_px: int) -> Tensor:
+    def _render(self, number: int, *, height: int, width: int) -> Tensor:
         paths = self.photographs.paths
         k, photograph = divmod(number, len(paths))
         view = draw_view(self.crops, photograph=photograph, k=k, photographs=len(paths))
-        return render(view, lambda i: read_image(paths[i]), size_px=size_px)
-
-
-@dataclass(frozen=True)
-class Order:
-    """A batch to be: which views, int64 `[N]`, at which size."""
-
-    numbers: NDArray[np.int64]
-    size_px: int
+        return render(view, lambda i: read_image(paths[i]), height=height, width=width)
 
 
 def batches(views: Views, plan: Iterable[Order]) -> Iterator[Batch]:
@@ -88,9 +112,10 @@ def batches(views: Views, plan: Iterable[Order]) -> Iterator[Batch]:
 
 
 def in_order(first: int, last: int, *, batch_size: int, size_px: int) -> list[Order]:
-    """The views first..last - 1, as they are numbered."""
+    """The views first..last - 1, as they are numbered, each squashed to a square."""
     starts = range(first, last, batch_size)
-    return [Order(np.arange(s, min(s + batch_size, last), dtype=np.int64), size_px) for s in starts]
+    numbers = (np.arange(s, min(s + batch_size, last), dtype=np.int64) for s in starts)
+    return [Order(Images(part, aspect=1), size_px) for part in numbers]
 
 
 def shuffled(count: int, *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

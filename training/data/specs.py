@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from training.data.splits import SplitRole
-from training.schema import Count, Frozen, Share
+from training.schema import Count, Frozen, Positive, Share
 
 
 class Source(Frozen):
     """A folder of photographs, relative to `--data`.
 
     splits: a TSV `path<TAB>role` inside the folder, with the role to take; both null: all of it.
+    labels: `none`: each photograph is a class of its own; `folder`: the top folder below the
+    source is its class.
     licence: of the photographs, with whom to credit; it travels in the model's manifest.
     """
 
     folder: str
     splits: str | None
     role: SplitRole | None
+    labels: Literal["none", "folder"]
     licence: str
 
     @model_validator(mode="after")
@@ -42,8 +45,11 @@ class Crops(Frozen):
     """Random views of each photograph; view k of photograph i depends on (seed, i, k) alone.
 
     whole_share: this share of the views is the whole photograph.  area: range of the crop's share
-    of the photograph.  aspect: width / height of a crop, in pixels, is in [1 / aspect, aspect].
+    of the photograph.  aspect: width / height of a crop, in pixels, is in [1 / aspect, aspect]
+    times that of the shape named by `shape`: a square's, or the photograph's own.
     joined_share: this share of the views is two crops, of two photographs, side by side.
+
+    No augmentation at all, as AML trains: one view, whole_share 1, flip, joined and colour share 0.
     """
 
     seed: Annotated[int, Field(ge=0)]
@@ -51,6 +57,7 @@ class Crops(Frozen):
     whole_share: Share
     area: tuple[Share, Share]
     aspect: Annotated[float, Field(ge=1)]
+    shape: Literal["square", "photograph"]
     flip_share: Share
     joined_share: Share
     colour: Colour
@@ -60,3 +67,99 @@ class Crops(Frozen):
         if not 0 < self.area[0] <= self.area[1]:
             raise ValueError("area: expected 0 < smallest <= largest <= 1")
         return self
+
+
+Two = Annotated[int, Field(ge=2)]
+Aspects = Annotated[tuple[Positive, ...], Field(min_length=1)]
+"""Shapes of images, width / height: each photograph is resized to the nearest (on a log scale).
+
+`[1.0]` squashes all of them to a square, as the exported graph does.  The longer side is the
+schedule's `size_px`.
+"""
+
+
+class ViewsSampling(Frozen):
+    """All views of the crops, shuffled, an epoch each once.  Needs no labels."""
+
+    name: Literal["views"]
+    batch_size: Count
+
+
+class RandomSampling(Frozen):
+    """All photographs, shuffled, an epoch each once: a view the epoch has not shown before.
+
+    Metrix on CUB and Cars (Venkataramanan et al., ICLR 2022).
+    """
+
+    name: Literal["random"]
+    batch_size: Two
+
+
+class BalancedSampling(Frozen):
+    """Batches of `classes` classes with `per_class` photographs each; an epoch is all classes once.
+
+    Metrix on SOP and In-Shop: 5 per class.  The classes that do not fill a batch wait for the next
+    epoch; a class with fewer photographs shows several views of the same.
+    """
+
+    name: Literal["balanced"]
+    classes: Two
+    per_class: Two
+
+
+class GroupSizeSampling(Frozen):
+    """Batches of photographs of similar aspect, resized jointly; an epoch each once.
+
+    Yokoo et al., CVPRW 2020, section 3.2, as GLAM trains (Song et al., WACV 2022, table 8).
+    """
+
+    name: Literal["group_size"]
+    batch_size: Two
+    aspects: Aspects
+
+
+class RandomTuplesSampling(Frozen):
+    """Tuples of an anchor, a positive and negatives at random, at most one of a class.
+
+    anchors: per epoch.  tuples: per batch.  columns: `teacher`: only anchors are images, the others
+    are rows of the teacher's cache; `student`: all members are images, of their anchor's shape.
+    AML (Budnik and Avrithis, CVPR 2021) with random instead of hard negatives.
+    """
+
+    name: Literal["random_tuples"]
+    anchors: Count
+    tuples: Count
+    negatives: Count
+    columns: Literal["student", "teacher"]
+    aspects: Aspects
+
+
+class MinedTuplesSampling(Frozen):
+    """Tuples with hard negatives, mined at the beginning of each epoch, at most one of a class.
+
+    The negatives are the most similar of `pool` photographs drawn at random (AML: 20,000; 5
+    negatives; 2000 anchors).  mined_in: who embeds the pool; the student embeds the anchors.
+    anchors, tuples, columns, aspects: see `RandomTuplesSampling`.
+    Radenović et al., TPAMI 2019, section 3.3, with the student on both sides; AML, section 3.
+    """
+
+    name: Literal["mined_tuples"]
+    anchors: Count
+    tuples: Count
+    negatives: Count
+    pool: Two
+    mined_in: Literal["student", "teacher"]
+    columns: Literal["student", "teacher"]
+    aspects: Aspects
+
+
+Sampling = Annotated[
+    ViewsSampling
+    | RandomSampling
+    | BalancedSampling
+    | GroupSizeSampling
+    | RandomTuplesSampling
+    | MinedTuplesSampling,
+    Field(discriminator="name"),
+]
+"""How batches are chosen.  See `training.data.sampler`."""
