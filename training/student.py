@@ -16,7 +16,7 @@ from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
 from training.head import solve_ridge
 from training.loop import Lesson, fit
-from training.losses.pair import LOSSES
+from training.losses.build import build_pair_loss
 from training.models.embedder import Embedder
 from training.models.pretrained import pretrained
 from training.others import Teacher
@@ -63,7 +63,7 @@ def _distil(
     """Give the student its final weights and return the number of steps it took."""
     targets = cached_embeddings(out / "teacher", teacher, views, running=config.running)
     _initialise_head(student, targets, views, config, out=out)
-    lesson = Lesson(views, Teacher(targets), LOSSES[config.objective.loss.name])
+    lesson = Lesson(views, Teacher(targets), build_pair_loss(config.objective.loss))
     progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))
     share = config.averaging.interpolation
     student.load_state_dict(interpolated(progress.start, progress.average, share=share))
