@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from lorgnette.errors import ImageTooLarge, InvalidImage
-from lorgnette.image import EXTENSIONS, MAX_PIXELS, MIN_SIDE_PX, read_image
+from lorgnette.image import EXTENSIONS, MAX_PIXELS, MIN_SIDE_PX, read_image, upright_size
 
 ORIENTATION = 0x0112
 
@@ -55,8 +55,10 @@ def test_every_orientation_comes_out_upright(orientation: int, kind: str) -> Non
     exif[ORIENTATION] = orientation
     stored = Image.fromarray(np.ascontiguousarray(stored_as(orientation, PIXELS)))
     options = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}}
-    found = read_image(encoded(stored, kind, exif=exif, **options.get(kind, {})))
+    content = encoded(stored, kind, exif=exif, **options.get(kind, {}))
+    found = read_image(content)
     assert found.shape == PIXELS.shape
+    assert upright_size(content) == PIXELS.shape[:2]
     error = np.abs(found.astype(int) - PIXELS)
     assert error.max() <= (8 if kind == "JPEG" else 0)
 
@@ -76,6 +78,14 @@ def test_an_orientation_that_does_not_exist_is_upright(value: int) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_broken_exif_block_does_not_cost_the_photo(block: bytes, kind: str) -> None:
     assert read_image(encoded(PHOTO, kind, exif=block)).shape == PIXELS.shape
+    assert upright_size(encoded(PHOTO, kind, exif=block)) == PIXELS.shape[:2]
+
+
+def test_the_size_is_read_from_the_header_alone() -> None:
+    content = encoded(PHOTO, "JPEG")
+    assert upright_size(content[: len(content) // 2]) == PIXELS.shape[:2]
+    with pytest.raises(InvalidImage, match="not an image we read"):
+        upright_size(b"<html>not found</html>")
 
 
 def profile(colorants: list[list[float]], gamma: float) -> bytes:

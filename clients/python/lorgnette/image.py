@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,6 +51,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -62,10 +70,29 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     `InvalidImage` for anything else that is not one complete still image of a supported format.
     """
     name = _name_of(source)
+    with _named_errors(name, max_pixels), _opened(source) as image:
+        _refuse(image, name=name, max_pixels=max_pixels)
+        return _to_srgb_array(image)
+
+
+def upright_size(source: ImageSource) -> tuple[int, int]:
+    """Height and width of the photograph as `read_image` gives it, from its header alone.
+
+    A JPEG so large that its decoder shrinks it is reported unshrunk: of the same shape.
+    Raises `InvalidImage` when there is no header we read.
+    """
+    with _named_errors(_name_of(source), MAX_PIXELS), _opened(source) as image:
+        width, height = image.size
+        # Pillow's TIFF reader states the upright size already.
+        is_sideways = image.format != "TIFF" and _turn(image) in _SIDEWAYS
+        return (width, height) if is_sideways else (height, width)
+
+
+@contextmanager
+def _named_errors(name: str, max_pixels: int) -> Iterator[None]:
+    """Raise whatever Pillow says against an image as `InvalidImage`, with the image's name."""
     try:
-        with _opened(source) as image:
-            _refuse(image, name=name, max_pixels=max_pixels)
-            return _to_srgb_array(image)
+        yield
     except InvalidImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -134,12 +161,16 @@ def _upright(image: Image.Image) -> Image.Image:
 
     Not `ImageOps.exif_transpose`: that also rewrites the EXIF, and fails where only that is broken.
     """
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except _BROKEN_EXIF:
-        return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 def _over_white(image: Image.Image) -> Image.Image:
