@@ -56,7 +56,7 @@ def draw_mix(pairs: Pairs, spec: MixSpec, *, own: Tensor, generator: np.random.G
     if kind == "either":
         kind = "positive-negative" if generator.random() < 0.5 else "anchor-negative"
     firsts = pairs.pos > 0 if kind == "positive-negative" else own
-    seconds = ((1 - pairs.y) * pairs.mask) > 0
+    seconds = pairs.neg > 0
     able = firsts.any(dim=1) & seconds.any(dim=1)
     device = pairs.y.device
     first = _chosen(firsts[able], per_row=spec.per_anchor, generator=generator).to(device)

@@ -1,0 +1,1 @@
+"""What mixing and distilling do to a space: alignment, uniformity, utilisation, positivity."""

@@ -1,0 +1,99 @@
+"""A data set as a teacher and its student see it: what the analyses and the pictures are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.bundle import Bundle
+from lorgnette.errors import InvalidConfiguration, SpaceMismatch
+from lorgnette.vectors import Vectors
+from training.evaluation.folder import Protocol, embed
+
+
+@dataclass(frozen=True)
+class Subject:
+    """N photographs, the queries and the gallery among them.
+
+    paths: `[N]`.  names: the K classes, sorted.  labels: int64 `[N]`, positions in `names`.
+    teacher, student: unit rows `[N, D]` of one space.  queries, gallery: int64, positions in N.
+    is_leave_one_out: the queries are the gallery, and none finds itself.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    teacher: Vectors
+    student: Vectors
+    queries: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+    is_leave_one_out: bool
+
+    def relevant(self, some: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool `[Q, G]`: what of the gallery has the class of these queries, not counting itself.
+
+        some: positions in `queries`.
+        """
+        asking = self.queries[some]
+        same = self.labels[asking][:, None] == self.labels[self.gallery]
+        relevant: NDArray[np.bool_] = same & (asking[:, None] != self.gallery)
+        return relevant
+
+    def own(self, some: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """For leave-one-out, the gallery's row that is each of these queries itself."""
+        return some if self.is_leave_one_out else None
+
+
+def see(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int) -> Subject:
+    """Embed every photograph with both; those that cannot be read are left out and logged.
+
+    workers: photographs embedded at once.  Raises, before anything is embedded, `SpaceMismatch`
+    when the two speak different spaces; `InvalidConfiguration` when no query or no gallery is left.
+    """
+    if gallery.space != query.space:
+        raise SpaceMismatch(
+            f"{query.manifest.name} speaks {query.space.id}, {gallery.manifest.name} speaks "
+            f"{gallery.space.id}: choose a student distilled from this teacher",
+            expected=(gallery.space.id,),
+            found=query.space.id,
+        )
+    teacher, is_read = embed(gallery, protocol.paths, workers=workers)
+    student, _ = embed(query, protocol.paths, workers=workers)
+    return subject_of(protocol, teacher=teacher, student=student, is_read=is_read)
+
+
+def subject_of(
+    protocol: Protocol, *, teacher: Vectors, student: Vectors, is_read: NDArray[np.bool_]
+) -> Subject:
+    """Keep of the protocol's N photographs those that could be read, and number them anew.
+
+    teacher, student: `[N, D]`.  is_read: bool `[N]`.  Raises as `see` does.
+    """
+    kept = np.flatnonzero(is_read)
+    numbers = np.cumsum(is_read) - 1
+    queries, gallery = (
+        numbers[rows[is_read[rows]]] for rows in (protocol.queries, protocol.gallery)
+    )
+    if not len(queries) or not len(gallery):
+        raise InvalidConfiguration(
+            f"{len(queries)} queries and {len(gallery)} photographs in the gallery of "
+            f"{protocol.folder.name} could be read: at least one of each is needed"
+        )
+    paths = tuple(protocol.paths[number] for number in kept)
+    classes = [path.relative_to(protocol.folder).parts[0] for path in paths]
+    names, labels = np.unique(np.array(classes), return_inverse=True)
+    return Subject(
+        folder=protocol.folder,
+        paths=paths,
+        names=tuple(str(name) for name in names),
+        labels=labels.astype(np.int64),
+        teacher=teacher[kept],
+        student=student[kept],
+        queries=queries.astype(np.int64),
+        gallery=gallery.astype(np.int64),
+        is_leave_one_out=protocol.is_leave_one_out,
+    )
