@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ class Batch:
     """Images and which of them are compared with what.
 
     images: uint8 `[N, 3, H, W]`; H and W may differ between batches.  who: `[N]`, of the images.
+    With several processes `images` holds this one's share of the N.
     anchors: int64 `[A]`, which of the images are anchors.
     others: `[X]`, of the columns.  A student embeds them from the images: then `others is who`.
     A teacher takes them from its cache: any rows, such as those of mined negatives.
@@ -44,10 +45,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Order:
-    """A batch to be: which views, and how many pixels the longer side of the images has."""
+    """A batch to be: which views, and how many pixels the longer side of the images has.
+
+    share: which of N images are rendered here: all, or the share of one of several processes,
+    which knows the identities of the whole batch nevertheless (`training.distributed`).
+    """
 
     choice: Choice
     size_px: int
+    share: Callable[[int], slice]
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ class Views:
         """Render the ordered views.  Raises `InvalidImage` if a file changed since."""
         layout = order.choice.layout()
         height, width = joint_size(order.choice.aspect, size_px=order.size_px)
-        images = [self._render(int(v), height=height, width=width) for v in layout.images]
+        rendered = layout.images[order.share(len(layout.images))]
+        images = [self._render(int(v), height=height, width=width) for v in rendered]
         who = self.identity(layout.images)
         return Batch(
             images=torch.stack(images),
@@ -115,7 +122,12 @@ def in_order(first: int, last: int, *, batch_size: int, size_px: int) -> list[Or
     """The views first..last - 1, as they are numbered, each squashed to a square."""
     starts = range(first, last, batch_size)
     numbers = (np.arange(s, min(s + batch_size, last), dtype=np.int64) for s in starts)
-    return [Order(Images(part, aspect=1), size_px) for part in numbers]
+    return [Order(Images(part, aspect=1), size_px, everything) for part in numbers]
+
+
+def everything(count: int) -> slice:
+    """All of `count` images."""
+    return slice(0, count)
 
 
 def shuffled(count: int, *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
