@@ -22,7 +22,7 @@ WALLS = {
         "training",
     ),
     "service": ("torch", "torchvision", "timm", "onnx", "training", "export"),
-    "training": ("faiss", "fastapi", "onnx", "service", "export"),
+    "training": ("fastapi", "onnx", "service", "export"),
     "export": ("faiss", "fastapi", "service"),
 }
 

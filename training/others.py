@@ -65,8 +65,13 @@ class Teacher:
         return Columns(self.rows(others, like=seen.rows), others, seen.batch.used)
 
     def rows(self, who: Identity, *, like: Tensor) -> Tensor:
-        """The teacher's unit rows `[N, D]` float32 of those views, where `like` is."""
-        return torch.from_numpy(self.cache.rows(who.ids.cpu().numpy())).to(like.device)
+        """The teacher's unit rows `[N, D]` float32 of those views, where `like` is.
+
+        A cache of the first n rounds holds the view's row, or that of an earlier view of the same
+        photograph; of one round of whole photographs, the photograph's (`training.data.loader`).
+        """
+        numbers = who.ids.cpu().numpy() % self.cache.binding.count
+        return torch.from_numpy(self.cache.rows(numbers)).to(like.device)
 
 
 class Proxies(nn.Module):

@@ -8,8 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidConfiguration
-
 Columns = Literal["student", "teacher"]
 """Who embeds the others of a tuple: the student (all members are images), or the teacher."""
 
@@ -35,10 +33,6 @@ class Images:
     numbers: NDArray[np.int64]
     aspect: float
 
-    def part(self, rank: int, *, ranks: int) -> Images:
-        """What one of several processes takes: a contiguous, nearly equal share."""
-        return Images(_share(self.numbers, rank, ranks=ranks), self.aspect)
-
     def layout(self) -> Layout:
         """Every image is an anchor, every image a column, every pair allowed."""
         n = len(self.numbers)
@@ -57,10 +51,6 @@ class Tuples:
     columns: Columns
     aspect: float
 
-    def part(self, rank: int, *, ranks: int) -> Tuples:
-        """What one of several processes takes: a contiguous, nearly equal share of the tuples."""
-        return Tuples(_share(self.members, rank, ranks=ranks), self.columns, self.aspect)
-
     def layout(self) -> Layout:
         """An anchor is paired with the members of its own tuple only: `used` is block diagonal."""
         count, width = self.members.shape
@@ -74,12 +64,3 @@ class Tuples:
 
 Choice = Images | Tuples
 """All that a sampler decides about one batch."""
-
-
-def _share(rows: NDArray[np.int64], rank: int, *, ranks: int) -> NDArray[np.int64]:
-    if len(rows) < ranks:
-        raise InvalidConfiguration(
-            f"a batch of {len(rows)} cannot be shared by {ranks} processes: every process needs "
-            "something to compute, so enlarge the batch or start fewer of them"
-        )
-    return np.array_split(rows, ranks)[rank]
