@@ -12,8 +12,8 @@ from export.samples import photograph_samples
 from export.to_onnx import build_graphs
 from tests.export.conftest import Trained
 from tests.training.networks import network
-from training.models.backbone import load_weights
 from training.models.embedder import Embedder
+from training.models.weights import load_weights
 
 BACKBONE = "tf_efficientnet_lite0"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from training.models.backbone import load_weights
 from training.models.embedder import Embedder
 from training.models.specs import Network
+from training.models.weights import load_weights
 
 
 def pretrained(network: Network) -> tuple[Embedder, str]:
