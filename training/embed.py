@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from lorgnette.image import read_image
 from lorgnette.manifest import InputSpec
 from lorgnette.vectors import Vectors
 from training.config import Running
-from training.data.augment import normalise
-from training.data.loader import Views, batches, in_order
+from training.data.augment import normalise, squash
+from training.data.choice import Images
+from training.data.loader import Order, Views, batches, everything, in_order
 from training.data.row_cache import Binding, RowCache, views_sha256
+from training.data.shapes import Shapes
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
 from training.progress import progress_bar
@@ -61,6 +65,54 @@ def cached_pooled(
 
     _fill(cache, pooled, views, running, size_px=spec.size_px, task="pooled features")
     return cache
+
+
+def embedded_photographs(
+    embed: Callable[[Tensor], Vectors],
+    views: Views,
+    photographs: NDArray[np.int64],
+    *,
+    shapes: Shapes,
+    size_px: int,
+    batch_size: int,
+) -> Vectors:
+    """Rows `[N, D]` of whole photographs `[N]`, as a network is now: to mine with, not cached.
+
+    embed: uint8 `[n, 3, H, W]` → `[n, D]`.  Each batch is of one shape; the longer side is size_px.
+    """
+    groups = shapes.alike(photographs, size=batch_size)
+    plan = [Order(Images(photographs[p], aspect), size_px, everything) for p, aspect in groups]
+    rows = np.concatenate([embed(batch.images) for batch in batches(views.whole(), plan)])
+    return rows[np.argsort(np.concatenate([places for places, _ in groups]))]
+
+
+def rows_by(network: Embedder) -> Callable[[Tensor], Vectors]:
+    """Unit rows `[N, D]` of uint8 images `[N, 3, S, S]` from a network in evaluation mode."""
+    place = next(network.parameters()).device
+
+    def embed(images: Tensor) -> Vectors:
+        prepared = normalise(images.to(place), network.network.input)
+        with torch.inference_mode():
+            rows: Vectors = network(prepared).cpu().numpy()
+        return rows
+
+    return embed
+
+
+def embed_whole(
+    paths: Sequence[Path],
+    embed: Callable[[Tensor], Vectors],
+    *,
+    size_px: int,
+    batch_size: int,
+) -> Vectors:
+    """Unit rows `[N, D]` of whole photographs.  Raises `InvalidImage` for a broken one."""
+    rows = []
+    for begin in range(0, len(paths), batch_size):
+        chunk = paths[begin : begin + batch_size]
+        images = [squash(read_image(path), height=size_px, width=size_px) for path in chunk]
+        rows.append(embed(torch.stack(images)))
+    return np.concatenate(rows)
 
 
 def _fill(

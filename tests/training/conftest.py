@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.tiny_experiment import student_config, teacher_config, write_photographs
+from tests.training.photographs import write_photographs
+from tests.training.tiny_experiment import student_config, teacher_config
 from training.runtime import run
 from training.student import make_student
 from training.teacher import make_teacher

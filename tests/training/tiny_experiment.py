@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from tests.training.networks import MODEL
+from tests.training.photographs import CROPS
 from training.config import StudentConfig, TeacherConfig
 
-CROPS = {
-    "seed": 0,
-    "per_photograph": 2,
-    "whole_share": 0.2,
-    "area": [0.2, 1.0],
-    "aspect": 1.4,
-    "shape": "square",
-    "flip_share": 0.5,
-    "joined_share": 0.3,
-    "colour": {"share": 0.5, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3},
-}
 DATA = [
     {"folder": "photos", "splits": None, "role": None, "labels": "none", "licence": "generated"}
 ]
@@ -63,16 +49,6 @@ STUDENT: dict[str, Any] = {
     "averaging": {"decay": 0.9, "interpolation": 1.0},
     "running": RUNNING,
 }
-
-
-def write_photographs(folder: Path, count: int = 24, *, seed: int = 0) -> None:
-    """JPEGs of smooth random colour, of different sizes."""
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(seed)
-    for number in range(count):
-        coarse = random.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        size = (int(random.integers(40, 80)), int(random.integers(40, 80)))
-        Image.fromarray(coarse).resize(size).save(folder / f"{number:03d}.jpg")
 
 
 def teacher_config(**changes: Any) -> TeacherConfig:

@@ -17,7 +17,7 @@ from training.data.augment import joint_size, render
 from training.data.catalogue import Photographs
 from training.data.choice import Choice, Images
 from training.data.crops import draw_view
-from training.data.specs import Crops
+from training.data.specs import Crops, uncropped
 from training.pairs import Identity
 
 AHEAD = 4
@@ -73,6 +73,10 @@ class Views:
     def rounds(self, count: int) -> Views:
         """The views of the first `count` rounds only, with the same numbers."""
         return Views(self.photographs, self.crops.model_copy(update={"per_photograph": count}))
+
+    def whole(self) -> Views:
+        """One view of each photograph: all of it, as it is."""
+        return Views(self.photographs, uncropped())
 
     def identity(self, numbers: NDArray[np.int64]) -> Identity:
         """Who the views are: their numbers, and their photographs' labels."""

@@ -42,6 +42,16 @@ class Shapes:
         ]
         return [cut[i] for i in random.permutation(len(cut))]
 
+    def alike(
+        self, photographs: NDArray[np.int64], *, size: int
+    ) -> list[tuple[NDArray[np.int64], float]]:
+        """The same in order and without exception: all of a batch have its shape."""
+        shape = self.nearest[photographs]
+        order = np.argsort(shape, kind="stable").astype(np.int64)
+        borders = np.flatnonzero(np.diff(shape[order])) + 1
+        parts = [part for same in np.split(order, borders) for part in evenly(same, size=size)]
+        return [(part, self.aspects[shape[part[0]]]) for part in parts]
+
 
 def shapes_of(paths: Sequence[Path], aspects: Sequence[float]) -> Shapes:
     """Read every photograph's header, unless there is one shape for all.

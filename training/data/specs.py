@@ -49,7 +49,7 @@ class Crops(Frozen):
     times that of the shape named by `shape`: a square's, or the photograph's own.
     joined_share: this share of the views is two crops, of two photographs, side by side.
 
-    No augmentation at all, as AML trains: one view, whole_share 1, flip, joined and colour share 0.
+    No augmentation at all, as AML trains, is what `uncropped` says.
     """
 
     seed: Annotated[int, Field(ge=0)]
@@ -67,6 +67,22 @@ class Crops(Frozen):
         if not 0 < self.area[0] <= self.area[1]:
             raise ValueError("area: expected 0 < smallest <= largest <= 1")
         return self
+
+
+def uncropped() -> Crops:
+    """Each photograph once, whole and as it is."""
+    colour = Colour(share=0, brightness=0, contrast=0, saturation=0)
+    return Crops(
+        seed=0,
+        per_photograph=1,
+        whole_share=1,
+        area=(1, 1),
+        aspect=1,
+        shape="photograph",
+        flip_share=0,
+        joined_share=0,
+        colour=colour,
+    )
 
 
 Two = Annotated[int, Field(ge=2)]

@@ -1,0 +1,55 @@
+"""Cached rows: found by number, and bound to who made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorgnette.errors import InvalidConfiguration
+from training.data.row_cache import SHARD_ROWS, Binding, RowCache
+
+
+def _binding(**changes: str | int) -> Binding:
+    fields = {
+        "kind": "embedding",
+        "network_sha256": "a",
+        "views_sha256": "b",
+        "count": SHARD_ROWS + 10,
+        "dim": 4,
+        "dtype": "float32",
+    }
+    return Binding.model_validate(fields | changes)
+
+
+def test_cached_rows_come_back_by_number_and_only_missing_shards_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    rows = np.random.default_rng(0).standard_normal((SHARD_ROWS + 10, 4)).astype(np.float32)
+    cache = RowCache(tmp_path, _binding())
+    assert list(cache.missing()) == [(0, SHARD_ROWS), (SHARD_ROWS, SHARD_ROWS + 10)]
+    cache.put(0, rows[:SHARD_ROWS])
+    again = RowCache(tmp_path, _binding())
+    assert list(again.missing()) == [(SHARD_ROWS, SHARD_ROWS + 10)]
+    assert again.done() == SHARD_ROWS
+    again.put(SHARD_ROWS, rows[SHARD_ROWS:])
+    numbers = np.array([SHARD_ROWS + 3, 5, 5, 0], dtype=np.int64)
+    np.testing.assert_array_equal(again.rows(numbers), rows[numbers])
+    np.testing.assert_array_equal(np.concatenate([part for _, part in again.shards()]), rows)
+
+
+@pytest.mark.parametrize("changed", ["network_sha256", "views_sha256"])
+def test_a_cache_refuses_another_teacher_and_other_crops(tmp_path: Path, changed: str) -> None:
+    RowCache(tmp_path, _binding())
+    with pytest.raises(InvalidConfiguration, match=changed):
+        RowCache(tmp_path, _binding(**{changed: "other"}))
+
+
+def test_a_damaged_shard_is_named_with_the_way_out(tmp_path: Path) -> None:
+    cache = RowCache(tmp_path, _binding(count=4))
+    cache.put(0, np.zeros((4, 4), dtype=np.float32))
+    (shard,) = tmp_path.glob("rows-*.npy")
+    shard.write_bytes(shard.read_bytes()[:40])
+    with pytest.raises(InvalidConfiguration, match=r"rows-000000000\.npy is damaged"):
+        RowCache(tmp_path, _binding(count=4)).rows(np.array([1], dtype=np.int64))
