@@ -33,14 +33,16 @@ def hits_of_labels(
 ) -> Hits:
     """A neighbour is relevant when it has the query's label.
 
-    order: `[Q, K]` rows of the gallery.  asking: `[Q]` labels.  held: `[G]` labels.
+    order: `[Q, K]` rows of the gallery; rows beyond it are distractors, right for nobody.
+    asking: `[Q]` labels.  held: `[G]` labels.
     is_leave_one_out: the queries are the gallery, so each finds one of its label less.
     Raises `InvalidConfiguration` when no query has anything to find.
     """
     labels, sizes = np.unique(held, return_counts=True)
     where = np.minimum(np.searchsorted(labels, asking), len(labels) - 1)
     relevant = np.where(labels[where] == asking, sizes[where], 0) - int(is_leave_one_out)
-    return _counted(held[order] == asking[:, None], relevant)
+    label = held[np.minimum(order, len(held) - 1)]
+    return _counted((label == asking[:, None]) & (order < len(held)), relevant)
 
 
 def hits_of_lists(order: NDArray[np.uint32], answers: Sequence[NDArray[np.int64]]) -> Hits:

@@ -1,0 +1,119 @@
+"""A benchmark's photographs embedded once: by shards, resumable, memory-mapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.errors import InvalidDataset, InvalidImage
+from lorgnette.vectors import Vectors
+from training.data.row_cache import Binding, RowCache
+from training.evaluation.encoders import ShotEncoder
+from training.evaluation.shots import Shot
+from training.files import sha256_of
+from training.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RowStore:
+    """Where rows are kept, and how many photographs are embedded at once."""
+
+    directory: Path
+    workers: int
+
+    def embed(self, encoder: ShotEncoder, shots: Sequence[Shot], *, task: str) -> RowCache:
+        """Unit rows `[N, D]` float32; a photograph that cannot be read has a row of zeros.
+
+        Interrupted and called again, it goes on.  The place is named by the encoder, its
+        preparation and the photographs, so one directory serves many models and benchmarks.
+        """
+        binding = _binding(encoder, shots)
+        name = sha256_of(binding.model_dump_json().encode())[:16]
+        cache = RowCache(self.directory / name, binding)
+        missing = list(cache.missing())
+        with progress_bar() as bar, ThreadPoolExecutor(self.workers) as pool:
+            number = bar.add_task(task, total=len(shots), completed=cache.done())
+            for first, last in missing:
+                rows = np.zeros((last - first, binding.dim), dtype=np.float32)
+                embedded = pool.map(lambda shot: _row(encoder, shot), shots[first:last])
+                for place, row in enumerate(embedded):
+                    rows[place] = row
+                    bar.advance(number)
+                cache.put(first, rows)
+        return cache
+
+
+def require_files(shots: Sequence[Shot]) -> None:
+    """Raise `InvalidDataset` when a photograph is missing."""
+    missing = [shot.path for shot in shots if not shot.path.is_file()]
+    if missing:
+        raise InvalidDataset(
+            f"{len(missing)} of {len(shots)} photographs are missing, the first is {missing[0]}: "
+            "`lorgnette data check` says what the data set lacks"
+        )
+
+
+def whole(cache: RowCache, shots: Sequence[Shot]) -> RowCache:
+    """The cache itself.  Raises `InvalidDataset` naming the first photograph not read."""
+    broken = [shots[i].path for numbers, rows in cache.shards() for i in numbers[_is_zero(rows)]]
+    if broken:
+        raise InvalidDataset(
+            f"{len(broken)} of the benchmark's {len(shots)} photographs cannot be read, the first "
+            f"is {broken[0]}: a score without them would be another benchmark's; fetch them again"
+        )
+    return cache
+
+
+def readable_chunks(cache: RowCache) -> Iterator[Vectors]:
+    """The rows of the photographs that could be read, a shard at a time."""
+    for _, rows in cache.shards():
+        yield rows[~_is_zero(rows)]
+
+
+def unreadable(cache: RowCache) -> int:
+    """How many photographs could not be read."""
+    return sum(int(_is_zero(rows).sum()) for _, rows in cache.shards())
+
+
+def _is_zero(rows: Vectors) -> NDArray[np.bool_]:
+    zero: NDArray[np.bool_] = np.logical_not(rows.any(axis=1))
+    return zero
+
+
+def _row(encoder: ShotEncoder, shot: Shot) -> Vectors | float:
+    try:
+        return encoder.encode(shot)
+    except InvalidImage as error:
+        log.warning("skipped %s: %s", shot.path, error)
+        return 0.0
+
+
+def _binding(encoder: ShotEncoder, shots: Sequence[Shot]) -> Binding:
+    origin = encoder.origin
+    network = json.dumps([origin.sha256, origin.preparation])
+    return Binding(
+        kind="embedding",
+        network_sha256=sha256_of(network.encode()),
+        views_sha256=_shots_sha256(shots),
+        count=len(shots),
+        dim=origin.space.dim,
+        dtype="float32",
+    )
+
+
+def _shots_sha256(shots: Sequence[Shot]) -> str:
+    """By name, length and box: reading a million photographs to hash them is half of embedding."""
+    record = [
+        (str(s.path), s.path.stat().st_size, s.box and dataclasses.astuple(s.box)) for s in shots
+    ]
+    return sha256_of(json.dumps(record).encode())
