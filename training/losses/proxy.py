@@ -76,7 +76,7 @@ class ProxyAnchor:
 
     def __call__(self, s: Tensor, pairs: Pairs) -> Tensor:
         """s, pairs: rows = batch, columns = proxies, as for every loss.  Returns a scalar >= 0."""
-        by_proxy = Pairs(y=pairs.y.T, mask=pairs.mask.T)
+        by_proxy = pairs.T
         pull, push = self.form.rows(s.T, by_proxy)
         with_positives = (by_proxy.pos > 0).any(dim=-1)
         return masked_mean(pull, with_positives) + masked_mean(push, by_proxy.mask.any(dim=-1))

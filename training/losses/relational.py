@@ -62,8 +62,9 @@ class RkdAngle:
         """
         if own.shape[-2] != own.shape[-1] or not own.diagonal().all():
             raise InvalidConfiguration(
-                f"'rkd-angle' compares the anchors with themselves, found {tuple(own.shape)} pairs"
-                " of other columns: set others: student"
+                "'rkd-angle' compares the anchors with one another, found columns that are not the"
+                f" anchors ({tuple(own.shape)} pairs): set others to student, and sample batches in"
+                " which every image is an anchor"
             )
         others = ~own
         different = others.unsqueeze(-1) & others.unsqueeze(-2) & others.unsqueeze(-3)
