@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
+
+
+@dataclass
+class Average:
+    """start: the weights before training.  now: their moving average."""
+
+    start: State
+    now: State
 
 
 def copied(network: nn.Module) -> State:
@@ -24,6 +34,8 @@ def average_into(average: State, network: nn.Module, *, decay: float, step: int)
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():
                 average[name].lerp_(tensor, 1 - now)
+            else:
+                average[name].copy_(tensor)
 
 
 def interpolated(start: State, end: State, *, share: float) -> State:

@@ -9,44 +9,69 @@ from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from lorgnette.errors import InvalidConfiguration
-from training.averaging import State
+from training.averaging import Average, State
 from training.files import write_atomically
+from training.models.embedder import Embedder
+
+
+@dataclass
+class Best:
+    """The best model so far.  score: of the validation.  step: how many steps it had."""
+
+    score: float
+    step: int
+    weights: State
+
+
+@dataclass
+class Progress:
+    """What changes while training.
+
+    step: how many steps are done.  objective: what it learns and keeps (proxies, codebooks).
+    mined: what the sampler mined with the weights of the current epoch's beginning, if it mines.
+    """
+
+    student: Embedder
+    objective: nn.Module
+    optimiser: Optimizer
+    scaler: GradScaler
+    average: Average | None
+    best: Best | None
+    mined: Tensor | None
+    step: int
 
 
 class _Record(TypedDict):
     experiment: str
     step: int
     student: State
+    objective: State
     optimiser: dict[str, object]
-    start: State
-    average: State
+    scaler: dict[str, object]
+    average: tuple[State, State] | None
+    best: tuple[float, int, State] | None
+    mined: Tensor | None
     rng: Tensor
-
-
-@dataclass
-class Progress:
-    """What changes while training.  step: how many steps are done."""
-
-    student: nn.Module
-    optimiser: Optimizer
-    start: State
-    average: State
-    step: int
 
 
 def save_checkpoint(path: Path, progress: Progress, *, experiment: str) -> None:
     """Write the checkpoint.  experiment: sha256 of all that must be equal to go on from it."""
     content = io.BytesIO()
+    average, best = progress.average, progress.best
     record: _Record = {
         "experiment": experiment,
         "step": progress.step,
         "student": progress.student.state_dict(),
+        "objective": progress.objective.state_dict(),
         "optimiser": progress.optimiser.state_dict(),
-        "start": progress.start,
-        "average": progress.average,
+        "scaler": progress.scaler.state_dict(),
+        "average": (average.start, average.now) if average else None,
+        "best": (best.score, best.step, best.weights) if best else None,
+        "mined": progress.mined,
         "rng": torch.get_rng_state(),
     }
     torch.save(record, content)
@@ -60,22 +85,26 @@ def load_checkpoint(path: Path, progress: Progress, *, experiment: str) -> None:
     need no state of their own.
     Raises `InvalidConfiguration` when the file is damaged or another experiment's.
     """
-    record = _read(path)
+    device = next(progress.student.parameters()).device
+    record = _read(path, device)
     if record["experiment"] != experiment:
         raise InvalidConfiguration(
             f"{path} is of another experiment (its configuration, photographs or teacher differ): "
             "choose another --out, or delete that file to begin anew"
         )
     progress.student.load_state_dict(record["student"])
+    progress.objective.load_state_dict(record["objective"])
     progress.optimiser.load_state_dict(record["optimiser"])
-    progress.start, progress.average = record["start"], record["average"]
-    progress.step = record["step"]
-    torch.set_rng_state(record["rng"])
+    progress.scaler.load_state_dict(record["scaler"])
+    progress.average = Average(*record["average"]) if record["average"] else None
+    progress.best = Best(*record["best"]) if record["best"] else None
+    progress.mined, progress.step = record["mined"], record["step"]
+    torch.set_rng_state(record["rng"].cpu())
 
 
-def _read(path: Path) -> _Record:
+def _read(path: Path, device: torch.device) -> _Record:
     try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
+        record = torch.load(path, map_location=device, weights_only=True)
     # A file that is not a checkpoint makes torch raise any of a dozen classes.
     except Exception as error:
         raise InvalidConfiguration(f"{path} is not a checkpoint ({error}): delete it") from error

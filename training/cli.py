@@ -17,8 +17,12 @@ OutOption = Annotated[
     Path, typer.Option("--out", help="Directory of the run; made if absent, resumed if not.")
 ]
 TeacherOption = Annotated[
-    Path,
-    typer.Option("--teacher", help="The --out of `lorgnette whiten`, or its bundle (faster)."),
+    Path | None,
+    typer.Option(
+        "--teacher",
+        help="For role: query: the --out of a gallery model's training or of `lorgnette whiten`, "
+        "or its bundle (faster).",
+    ),
 ]
 
 
@@ -47,28 +51,40 @@ def train(
     config: ConfigArgument,
     *,
     data: DataOption,
-    teacher: TeacherOption,
     out: OutOption,
+    teacher: TeacherOption = None,
 ) -> None:
-    """Make a student: distil a light network into a teacher's space.
+    """Train one network: a student in a teacher's space (role: query), or a teacher (gallery).
 
     Interrupted, run the same command again: it goes on from its last checkpoint, to the same
-    weights bit for bit.
+    weights bit for bit. Beside the model, --out holds config.json (resolved, with its sha256 and
+    the git commit), metrics.jsonl, checkpoint.pt and the snapshots in kept/.
 
     \b
-    Example:
-      lorgnette train training/configs/student_lite0.yaml --data ~/photos \\
-        --teacher runs/teacher --out runs/student
+    Examples:
+      asymmetric, against a teacher's cached rows:
+        lorgnette train training/configs/student_lite0.yaml --data ~/photos \\
+          --teacher runs/teacher --out runs/student
+      symmetric, a network that makes its own space:
+        lorgnette train training/configs/aml/alone_2048.yaml --data ~/sets --out runs/alone
+      a teacher, with ArcFace:
+        lorgnette train training/configs/glam/global_local.yaml --data ~/sets --out runs/glam
+      on two GPUs of one machine (of several: torchrun's --nnodes and --rdzv-endpoint, and an
+      --out that all of them see):
+        torchrun --nproc-per-node 2 --no-python \\
+          lorgnette train training/configs/glam/global_local.yaml --data ~/sets --out runs/glam
     """
-    from training.config import StudentConfig, load_config
+    from training.config import TrainConfig, load_config
     from training.provenance import shown
     from training.runtime import run
     from training.student import make_student
 
-    settings = load_config(config, StudentConfig)
-    command = (
-        f"lorgnette train {shown(config)} --data DATA --teacher {shown(teacher)} --out {shown(out)}"
-    )
-    with run(out, threads=settings.running.threads):
-        spec = make_student(settings, root=data, teacher=teacher, out=out, command=command)
-    typer.echo(f"{out}: {spec.name}, speaks {spec.space.id}, {spec.space.dim} dimensions")
+    settings = load_config(config, TrainConfig)
+    taught = "" if teacher is None else f" --teacher {shown(teacher)}"
+    command = f"lorgnette train {shown(config)} --data DATA{taught} --out {shown(out)}"
+    with run(out, threads=settings.running.threads) as place:
+        spec = make_student(
+            settings, root=data, teacher=teacher, out=out, command=command, place=place
+        )
+        if place.is_first:
+            typer.echo(f"{out}: {spec.name}, speaks {spec.space.id}, {spec.space.dim} dimensions")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from lorgnette.errors import InvalidConfiguration
-from lorgnette.manifest import NAME_PATTERN
-from training.data.specs import Crops, Source
+from lorgnette.manifest import NAME_PATTERN, Role
+from training.data.specs import Crops, Sampling, Source
 from training.files import sha256_of, write_atomically
-from training.losses.specs import RegressionSpec
 from training.models.specs import Network
+from training.objective_spec import ObjectiveSpec, PairTermSpec, RelationalTermSpec
+from training.optimiser_spec import Optimiser
+from training.schedule_spec import Schedule
 from training.schema import Count, Frozen, NotNegative, Positive, Share
+from training.yaml_file import read_yaml
 
-SelfPair = Literal["ignore", "positive", "only"]
-"""The pair of a view with its own row: not used, a positive, or the only pair used."""
+Amp = Literal["none", "bf16", "fp16"]
+"""The network's arithmetic; similarities and losses are float32 always."""
 
 
 class Running(Frozen):
@@ -28,6 +28,13 @@ class Running(Frozen):
 
     threads: Count
     batch_size: Count
+
+
+class TrainRunning(Running):
+    """tensorboard: also write the measures for TensorBoard, beside metrics.jsonl."""
+
+    amp: Amp
+    tensorboard: bool
 
 
 class WhiteningSpec(Frozen):
@@ -48,65 +55,13 @@ class TeacherConfig(Frozen):
 
 
 class HeadSpec(Frozen):
-    """The student's head in closed form.  ridge: penalty in units of the mean feature energy.
+    """The head begins in closed form.  ridge: penalty in units of the mean feature energy.
 
     views_per_photograph: how many of each photograph's views it is fitted on.
     """
 
     ridge: Positive
     views_per_photograph: Count
-
-
-class Objective(Frozen):
-    """One row of the table of methods in docs/design.md."""
-
-    others: Literal["teacher"]
-    self_pair: SelfPair
-    loss: RegressionSpec
-
-
-class Optimiser(Frozen):
-    """AdamW.  Learning rates of the backbone, the head and GeM's p; decay of weight matrices.
-
-    frozen: names of the backbone's modules that keep their weights, such as `blocks.0`.
-    """
-
-    frozen: tuple[str, ...]
-    backbone_lr: NotNegative
-    head_lr: NotNegative
-    gem_lr: NotNegative
-    weight_decay: NotNegative
-    betas: tuple[Share, Share]
-
-
-class SizePhase(Frozen):
-    """size_px: of the training images.  until: the share of all steps where this phase ends."""
-
-    size_px: Annotated[int, Field(ge=16)]
-    until: Share
-
-
-class Schedule(Frozen):
-    """Linear warm-up over a share of the steps, then a cosine down to `final_share` of the rate.
-
-    sizes: of the training images, which may be smaller than the model's input to save time.
-    steps: batches in all, taken from the shuffled views, epoch after epoch.
-    """
-
-    sizes: Annotated[tuple[SizePhase, ...], Field(min_length=1)]
-    steps: Annotated[int, Field(ge=0)]
-    batch_size: Count
-    warmup_share: Share
-    final_share: Share
-    seed: Annotated[int, Field(ge=0)]
-    checkpoint_every_steps: Count
-
-    @model_validator(mode="after")
-    def _phases_follow_each_other(self) -> Self:
-        ends = [phase.until for phase in self.sizes]
-        if ends != sorted(set(ends)) or ends[-1] != 1:
-            raise ValueError(f"sizes: `until` must grow and end at 1, found {ends}")
-        return self
 
 
 class Averaging(Frozen):
@@ -120,41 +75,123 @@ class Averaging(Frozen):
     interpolation: Share
 
 
-class StudentConfig(Frozen):
-    """`lorgnette train`: a light network that learns to speak a teacher's space."""
+class Validation(Frozen):
+    """Model selection: mAP on held-out photographs every so many steps; the best model is saved.
+
+    folder: relative to `--data`, with one folder a class.  splits: a TSV inside it that says who
+    is `query` and who `gallery`; null: leave-one-out.  pairing: who embeds the gallery, the
+    teacher (asymmetric) or the model itself (symmetric).
+    """
+
+    every_steps: Count
+    folder: str
+    splits: str | None
+    pairing: Literal["asymmetric", "symmetric"]
+
+
+class PcaWhitening(Frozen):
+    """Without labels, see `training.models.whitening.learn_whitening`.  dim: of the rows."""
+
+    name: Literal["pca"]
+    dim: Count
+    shrinkage: NotNegative
+
+
+class LwWhitening(Frozen):
+    """From pairs of the same class, as cirtorch's Lw.  dim: of the rows."""
+
+    name: Literal["lw"]
+    dim: Count
+
+
+ClosingWhitening = Annotated[PcaWhitening | LwWhitening, Field(discriminator="name")]
+
+
+class TrainConfig(Frozen):
+    """`lorgnette train`.
+
+    role: `query`, a light network that learns to speak a teacher's space, or `gallery`, a network
+    that makes its own space (a teacher, or a student alone).  head: its closed form, or null:
+    random.  averaging: null saves the last weights.  validation: null saves the last model.
+    whitening: learned at the end on the training views, folded into a linear layer behind the
+    pooling; null: none.
+    """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    role: Role
     model: Network
     data: Annotated[tuple[Source, ...], Field(min_length=1)]
     crops: Crops
-    objective: Objective
-    head: HeadSpec
+    sampling: Sampling
+    objective: ObjectiveSpec
+    head: HeadSpec | None
     optimiser: Optimiser
     schedule: Schedule
-    averaging: Averaging
-    running: Running
+    averaging: Averaging | None
+    validation: Validation | None
+    whitening: ClosingWhitening | None
+    running: TrainRunning
+
+    @model_validator(mode="after")
+    def _role_and_teacher(self) -> Self:
+        asks = [i for i, term in enumerate(self.objective.terms) if asks_a_teacher(term)]
+        if self.role == "query" and not asks:
+            raise ValueError(
+                "role: a query model speaks its teacher's space, and no term of the objective asks "
+                "the teacher: add one (others: teacher, or a relational term), or say role: gallery"
+            )
+        if self.role == "gallery" and (asks or self.head):
+            place = f"objective.terms.{asks[0]}" if asks else "head"
+            raise ValueError(
+                f"{place}: asks a teacher, and a gallery model makes its own space: say role: query"
+            )
+        if self.role == "gallery" and self.validation and self.validation.pairing == "asymmetric":
+            raise ValueError("validation.pairing: asymmetric is for role: query; say symmetric")
+        return self
 
     @model_validator(mode="after")
     def _head_is_fitted_on_views_there_are(self) -> Self:
-        if self.head.views_per_photograph > self.crops.per_photograph:
+        if self.head and self.head.views_per_photograph > self.crops.per_photograph:
             raise ValueError("head.views_per_photograph is more than crops.per_photograph")
+        if self.head and self.model.head is None:
+            raise ValueError("head: there is no linear layer to solve: give model.head, or null")
         return self
+
+    @model_validator(mode="after")
+    def _whitening_has_a_place(self) -> Self:
+        if self.whitening and (self.role == "query" or self.model.head):
+            raise ValueError(
+                "whitening: becomes the layer behind the pooling of a gallery model trained "
+                "without one: say role: gallery and model.head: null, or whitening: null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _proxies_have_a_rate(self) -> Self:
+        has = any(
+            isinstance(t, PairTermSpec) and t.others == "proxies" for t in self.objective.terms
+        )
+        if has != (self.optimiser.proxies_lr is not None):
+            raise ValueError(
+                "optimiser.proxies_lr: give a rate where a term's others are proxies, else null"
+            )
+        return self
+
+
+def asks_a_teacher(term: PairTermSpec | RelationalTermSpec) -> bool:
+    """Whether a term of an objective needs the teacher's rows."""
+    return isinstance(term, RelationalTermSpec) or term.others == "teacher"
 
 
 Config = TypeVar("Config", bound=BaseModel)
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
-    """Read and validate a YAML.
+    """Read and validate a YAML, with what it extends.
 
     Raises `InvalidConfiguration` naming each wrong, missing or unknown key and its place.
     """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfiguration(f"cannot read the configuration {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise InvalidConfiguration(f"{path} is not YAML: {error}") from error
+    raw = read_yaml(path)
     try:
         return kind.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
@@ -184,26 +221,3 @@ def _sentence(place: list[int | str], message: str, kind: str) -> str:
     if kind == "missing":
         return f"missing key {key!r} (nothing has a default)"
     return f"{key}: {message}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice and reads 1e-3 as a number (YAML 1.1 wants 1.0e-3)."""
-
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, object]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} given twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9][0-9.]*[eE][-+]?[0-9]+"),
-    list("-+0123456789"),
-)

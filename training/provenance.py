@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lorgnette.manifest import Provenance, Role, Space
-from training.config import StudentConfig, TeacherConfig, config_sha256
+from training.config import TeacherConfig, TrainConfig, config_sha256
 from training.data.specs import Source
 from training.models.specs import Network
 from training.trained_model import ModelSpec
@@ -33,9 +33,10 @@ def shown(path: Path) -> str:
 
 
 def spec_of(
-    config: TeacherConfig | StudentConfig,
+    config: TeacherConfig | TrainConfig,
     *,
     role: Role,
+    network: Network,
     space: Space,
     commit: str,
     command: str,
@@ -56,7 +57,7 @@ def spec_of(
     return ModelSpec(
         role=role,
         name=config.name,
-        network=config.model,
+        network=network,
         space=space,
         provenance=provenance,
     )

@@ -1,33 +1,112 @@
-"""What a run sets for its whole process, and the lock that keeps two runs out of one directory."""
+"""What a run sets for its whole process: threads, device, the group of processes, the lock."""
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+import torch.distributed as dist
+from torch import nn
 
 from lorgnette.errors import InvalidConfiguration
 
+Value = TypeVar("Value")
+
 LOCK_NAME = ".lock"
+
+_PATIENCE = timedelta(days=2)
+"""How long processes wait for each other: the first may have a large cache to fill."""
 
 # From glibc's malloc.h; other C libraries have no mallopt and are left alone.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
 
-@contextmanager
-def run(out: Path, *, threads: int) -> Iterator[None]:
-    """Fix the number of threads, flush denormals (slow on most CPUs), lock `out`.
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes of a run this one is, from 0, and where it computes."""
 
+    rank: int
+    ranks: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """The first process alone writes."""
+        return self.rank == 0
+
+
+ALONE = Place(rank=0, ranks=1, device=torch.device("cpu"))
+
+
+@contextmanager
+def run(out: Path, *, threads: int) -> Iterator[Place]:
+    """Fix the number of threads, flush denormals (slow on most CPUs), join the group, lock `out`.
+
+    The group is what `torchrun` says in the environment: one process without it.  NCCL and one
+    GPU a process where there are GPUs, else gloo on the CPU.
     Raises `InvalidConfiguration` when `out` cannot be written or another process trains in it.
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     _keep_freed_memory()
+    with _group() as place, _locked(out) if place.is_first else nullcontext():
+        yield place
+
+
+@contextmanager
+def first_alone(place: Place) -> Iterator[None]:
+    """The first process runs the block, then the others do, and find what it has written."""
+    if not place.is_first:
+        dist.barrier()
+    yield
+    if place.is_first and place.ranks > 1:
+        dist.barrier()
+
+
+def agreed(value: Value, place: Place) -> Value:
+    """The first process's value, in all of them."""
+    if place.ranks == 1:
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared)
+    return shared[0]
+
+
+def spread(module: nn.Module, place: Place) -> None:
+    """Give all processes the first one's parameters and buffers."""
+    if place.ranks > 1:
+        for tensor in module.state_dict().values():
+            dist.broadcast(tensor, src=0)
+
+
+@contextmanager
+def _group() -> Iterator[Place]:
+    ranks, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    has_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", local) if has_gpu else torch.device("cpu")
+    if ranks == 1:
+        yield Place(0, 1, device)
+        return
+    if has_gpu:
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if has_gpu else "gloo", timeout=_PATIENCE)
+    try:
+        yield Place(dist.get_rank(), ranks, device)
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = (out / LOCK_NAME).open("w")

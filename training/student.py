@@ -1,87 +1,179 @@
-"""Making a student: a light network distilled into a teacher's space."""
+"""Training one network: a student in its teacher's space, or a model that makes its own."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from training.averaging import interpolated
-from training.config import StudentConfig, config_sha256, save_resolved
+from lorgnette.errors import InvalidConfiguration
+from training.averaging import State
+from training.checkpoint import Progress, load_checkpoint
+from training.closing import whitened
+from training.config import TrainConfig, config_sha256, save_resolved
 from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.data.row_cache import RowCache
 from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
 from training.head import solve_ridge
-from training.loop import Lesson, fit
-from training.losses.build import build_pair_loss
+from training.lesson import lesson_of
+from training.loop import CHECKPOINT_NAME, Desk, begin, fit
+from training.metrics import open_log
 from training.models.embedder import Embedder
 from training.models.pretrained import pretrained
-from training.others import Teacher
 from training.provenance import git_commit, spec_of
+from training.runtime import Place, first_alone, spread
+from training.space import space_of
 from training.teacher_encoder import TeacherEncoder, open_teacher
 from training.trained_model import ModelSpec, save_model
+from training.validation import open_judge
+
+KEPT_NAME = "kept"
+
+
+@dataclass(frozen=True)
+class Making:
+    """A run: of what, from where, to where.
+
+    root: the folder the sources are relative to.  teacher: for the role `query`.  weights: origin
+    of the pretrained ones.  commit, command: recorded with the model.
+    """
+
+    config: TrainConfig
+    root: Path
+    out: Path
+    place: Place
+    teacher: TeacherEncoder | None
+    views: Views
+    weights: str
+    commit: str
+    command: str
 
 
 def make_student(
-    config: StudentConfig, *, root: Path, teacher: Path, out: Path, command: str
+    config: TrainConfig, *, root: Path, teacher: Path | None, out: Path, command: str, place: Place
 ) -> ModelSpec:
     """Cache the teacher's rows, solve the head, train the whole, save the model into `out`.
 
-    root: the folder the sources are relative to.  teacher: a trained teacher or its bundle.
-    Interrupted, the same call goes on where it was.  Raises typed errors for all that is wrong.
+    root: the folder the sources are relative to.  teacher: a trained teacher or its bundle, for
+    the role `query` alone.  Interrupted, the same call goes on where it was.  Raises typed errors
+    for all that is wrong.
     """
-    commit = git_commit()
-    encoder = open_teacher(teacher, dim=config.model.dim, threads=config.running.threads)
+    encoder = _opened(config, teacher)
     student, weights = pretrained(config.model)
     views = Views(find_photographs(root, config.data), config.crops)
-    save_resolved(config, out / "config.json", git_commit=commit)
-    steps = _distil(student, encoder, views, config, out=out)
-    metrics: dict[str, JsonValue] = {
-        "photographs": len(views.photographs.paths),
-        "views": len(views),
-        "steps": steps,
-    }
-    spec = spec_of(
-        config,
-        role="query",
-        space=encoder.space,
-        commit=commit,
-        command=command,
-        weights=weights,
-        metrics=metrics,
-    )
-    save_model(out, student, spec)
-    return spec
+    commit = git_commit()
+    making = Making(config, root, out, place, encoder, views, weights, commit, command)
+    if place.is_first:
+        save_resolved(config, out / "config.json", git_commit=commit)
+    progress, final = _trained(student, making)
+    student.load_state_dict(final)
+    if config.whitening is not None:
+        student = whitened(
+            student, config.whitening, views, running=config.running, out=out, place=place
+        )
+    return _saved(student.cpu(), out, making, _figures(progress))
 
 
-def _distil(
-    student: Embedder, teacher: TeacherEncoder, views: Views, config: StudentConfig, *, out: Path
-) -> int:
-    """Give the student its final weights and return the number of steps it took."""
-    targets = cached_embeddings(out / "teacher", teacher, views, running=config.running)
-    _initialise_head(student, targets, views, config, out=out)
-    lesson = Lesson(views, Teacher(targets), build_pair_loss(config.objective.loss))
-    progress = fit(student, lesson, config, out=out, experiment=_experiment(config, targets))
-    share = config.averaging.interpolation
-    student.load_state_dict(interpolated(progress.start, progress.average, share=share))
-    return progress.step
+def _opened(config: TrainConfig, teacher: Path | None) -> TeacherEncoder | None:
+    if config.role == "gallery":
+        if teacher is not None:
+            raise InvalidConfiguration(
+                f"{config.name} is a gallery model, which makes its own space: leave --teacher out"
+            )
+        return None
+    if teacher is None:
+        raise InvalidConfiguration(
+            f"{config.name} is a query model, which learns a teacher's space: give --teacher the "
+            "--out of `lorgnette whiten` or of a gallery model's training, or a bundle"
+        )
+    return open_teacher(teacher, dim=config.model.dim, threads=config.running.threads)
 
 
-def _experiment(config: StudentConfig, targets: RowCache) -> str:
-    record = [config_sha256(config), targets.binding.model_dump(mode="json")]
+def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:
+    """Train the student; where it got, and the weights to save."""
+    config, out, place = making.config, making.out, making.place
+    targets = _targets(student, making)
+    student.to(place.device)
+    lesson = lesson_of(student, making.views, targets, config, place=place)
+    spread(student, place)
+    spread(lesson.modules, place)
+    experiment = _experiment(config, making.views, targets)
+    progress = begin(student, lesson, config)
+    if (out / CHECKPOINT_NAME).exists():
+        load_checkpoint(out / CHECKPOINT_NAME, progress, experiment=experiment)
+    return progress, fit(progress, lesson, config, _desk(student, making, progress, experiment))
+
+
+def _targets(student: Embedder, making: Making) -> RowCache | None:
+    """The teacher's rows of the views, if there is one, and the head in closed form from them."""
+    config, views, teacher = making.config, making.views, making.teacher
+    if teacher is None:
+        return None
+    with first_alone(making.place):
+        targets = cached_embeddings(making.out / "teacher", teacher, views, running=config.running)
+        if config.head is None:
+            return targets
+        shown = views.rounds(config.head.views_per_photograph)
+        pooled = cached_pooled(
+            making.out / "pooled", student, shown, spec=config.model.input, running=config.running
+        )
+    pairs = ((rows, targets.rows(numbers)) for numbers, rows in pooled.shards())
+    solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.linear)
+    return targets
+
+
+def _experiment(config: TrainConfig, views: Views, targets: RowCache | None) -> str:
+    taught = None if targets is None else targets.binding.model_dump(mode="json")
+    record = [config_sha256(config), views.photographs.sha256, taught]
     return sha256_of(json.dumps(record, sort_keys=True).encode())
 
 
-def _initialise_head(
-    student: Embedder, targets: RowCache, views: Views, config: StudentConfig, *, out: Path
-) -> None:
-    """The head in closed form, from the untrained backbone's rows to the teacher's."""
-    shown = views.rounds(config.head.views_per_photograph)
-    pooled = cached_pooled(
-        out / "pooled", student, shown, spec=config.model.input, running=config.running
+def _desk(student: Embedder, making: Making, progress: Progress, experiment: str) -> Desk:
+    config, place = making.config, making.place
+    log = judge = None
+    if place.is_first:
+        log = open_log(making.out, step=progress.step, tensorboard=config.running.tensorboard)
+        if config.validation is not None:
+            judge = open_judge(config.validation, student, making.teacher, config, root=making.root)
+
+    def keep(weights: State, step: int) -> None:
+        kept = Embedder(config.model)
+        kept.load_state_dict(weights)
+        _saved(kept, making.out / KEPT_NAME / f"{step:08d}", making, {"steps": step})
+
+    return Desk(making.out, experiment, log, place, judge, keep)
+
+
+def _figures(progress: Progress) -> dict[str, JsonValue]:
+    if progress.best is None:
+        return {"steps": progress.step}
+    return {"steps": progress.best.step, "val_map": progress.best.score}
+
+
+def _saved(
+    model: Embedder, directory: Path, making: Making, figures: dict[str, JsonValue]
+) -> ModelSpec:
+    """Describe the model and, in the first process, write it."""
+    config, views = making.config, making.views
+    space = (
+        making.teacher.space
+        if making.teacher is not None
+        else space_of(model, name=config.name, spec=config.model.input)
     )
-    pairs = ((rows, targets.rows(numbers)) for numbers, rows in pooled.shards())
-    solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.linear)
+    spec = spec_of(
+        config,
+        role=config.role,
+        network=model.network,
+        space=space,
+        commit=making.commit,
+        command=making.command,
+        weights=making.weights,
+        metrics={"photographs": len(views.photographs.paths), "views": len(views)} | figures,
+    )
+    if making.place.is_first:
+        save_model(directory, model, spec)
+    return spec

@@ -31,6 +31,7 @@ def make_teacher(config: TeacherConfig, *, root: Path, out: Path, command: str) 
     spec = spec_of(
         config,
         role="gallery",
+        network=config.model,
         space=space_of(teacher, name=config.name, spec=config.model.input),
         commit=commit,
         command=command,

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from tests.training.photographs import write_photographs
-from tests.training.tiny_experiment import student_config, teacher_config
+from tests.training.tiny_experiment import make, student_config, teacher_config
 from training.runtime import run
-from training.student import make_student
 from training.teacher import make_teacher
 
 
@@ -30,12 +29,5 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photographs(root / "photos")
     with run(root / "teacher", threads=1):
         make_teacher(teacher_config(), root=root, out=root / "teacher", command="tests")
-    with run(root / "student", threads=1):
-        make_student(
-            student_config(),
-            root=root,
-            teacher=root / "teacher",
-            out=root / "student",
-            command="tests",
-        )
+    make(student_config(), root, root / "student")
     return root

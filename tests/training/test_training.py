@@ -17,17 +17,17 @@ import torch
 
 from lorgnette.errors import BundleCorrupt, InvalidBundle, InvalidConfiguration, LorgnetteError
 from tests.tiny_bundle import write_tiny_bundle
-from tests.training.tiny_experiment import STUDENT, student_config, teacher_config
+from tests.training.tiny_experiment import STUDENT, make, student_config, teacher_config
 from training.averaging import average_into, interpolated
-from training.config import Schedule
 from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.data.row_cache import Binding, RowCache
-from training.loop import CHECKPOINT_NAME, METRICS_NAME
+from training.loop import CHECKPOINT_NAME
+from training.metrics import METRICS_NAME
 from training.optimiser import rate_factor
 from training.runtime import run
+from training.schedule_spec import Schedule
 from training.space import space_of
-from training.student import make_student
 from training.teacher import make_teacher
 from training.teacher_encoder import open_teacher
 from training.trained_model import SPEC_NAME, WEIGHTS_NAME, load_model, save_model
@@ -56,7 +56,15 @@ def test_a_student_speaks_its_teachers_space_better_after_training(experiment: P
         torch.testing.assert_close(model(images).norm(dim=1), torch.ones(2))
     lines = _lines(experiment / "student")
     assert lines[-1]["loss"] < lines[0]["loss"]
-    assert {"step", "loss", "lr_factor", "grad_norm", "seconds", "views_per_s"} == set(lines[0])
+    assert {
+        "step",
+        "epoch",
+        "loss",
+        "lr_factor",
+        "grad_norm",
+        "seconds",
+        "views_per_s",
+    } == set(lines[0])
 
 
 def test_the_models_say_where_they_came_from(experiment: Path) -> None:
@@ -102,13 +110,7 @@ def test_the_space_is_named_by_the_function_not_by_the_file(
 
 def test_running_again_changes_nothing(experiment: Path) -> None:
     before = _weights(experiment / "student")
-    make_student(
-        student_config(),
-        root=experiment,
-        teacher=experiment / "teacher",
-        out=experiment / "student",
-        command="tests",
-    )
+    make(student_config(), experiment, experiment / "student")
     assert _weights(experiment / "student") == before
 
 
@@ -147,13 +149,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(
 def test_another_experiment_in_the_same_directory_is_refused(experiment: Path) -> None:
     other = STUDENT["optimiser"] | {"backbone_lr": 5e-4}
     with pytest.raises(InvalidConfiguration, match="of another experiment"):
-        make_student(
-            student_config(optimiser=other),
-            root=experiment,
-            teacher=experiment / "teacher",
-            out=experiment / "student",
-            command="tests",
-        )
+        make(student_config(optimiser=other), experiment, experiment / "student")
 
 
 def test_cached_rows_of_another_teacher_are_refused(experiment: Path, tmp_path: Path) -> None:
@@ -164,24 +160,12 @@ def test_cached_rows_of_another_teacher_are_refused(experiment: Path, tmp_path: 
         command="tests",
     )
     with pytest.raises(InvalidConfiguration, match="network_sha256"):
-        make_student(
-            student_config(),
-            root=experiment,
-            teacher=tmp_path / "other",
-            out=experiment / "student",
-            command="tests",
-        )
+        make(student_config(), experiment, experiment / "student", teacher=tmp_path / "other")
 
 
 def test_a_bundle_may_be_the_teacher(experiment: Path, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", role="gallery", dim=8)
-    spec = make_student(
-        student_config(),
-        root=experiment,
-        teacher=bundle.directory,
-        out=tmp_path / "student",
-        command="tests",
-    )
+    spec = make(student_config(), experiment, tmp_path / "student", teacher=bundle.directory)
     assert spec.space == bundle.space
 
 
@@ -211,25 +195,13 @@ def test_a_changed_byte_of_the_weights_is_noticed(experiment: Path, tmp_path: Pa
 def test_a_diverging_training_stops_with_the_way_out(experiment: Path, tmp_path: Path) -> None:
     reckless = STUDENT["optimiser"] | {"backbone_lr": 1e30, "head_lr": 1e30, "gem_lr": 1e30}
     with pytest.raises(InvalidConfiguration, match="lower the learning rates"):
-        make_student(
-            student_config(optimiser=reckless),
-            root=experiment,
-            teacher=experiment / "teacher",
-            out=tmp_path / "out",
-            command="tests",
-        )
+        make(student_config(optimiser=reckless), experiment, tmp_path / "out")
 
 
 def test_a_frozen_module_that_is_not_there_is_named(experiment: Path, tmp_path: Path) -> None:
     absent = STUDENT["optimiser"] | {"frozen": ["blocks.99"]}
     with pytest.raises(InvalidConfiguration, match=r"no module 'blocks\.99'"):
-        make_student(
-            student_config(optimiser=absent),
-            root=experiment,
-            teacher=experiment / "teacher",
-            out=tmp_path / "out",
-            command="tests",
-        )
+        make(student_config(optimiser=absent), experiment, tmp_path / "out")
 
 
 def test_two_runs_do_not_share_a_directory(tmp_path: Path) -> None:
@@ -242,9 +214,10 @@ def test_two_runs_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 def test_the_rate_rises_then_falls_along_a_cosine() -> None:
-    fields = STUDENT["schedule"] | {"warmup_share": 0.2, "final_share": 0.1}
+    changes = {"warmup_share": 0.2, "decay": {"name": "cosine", "final_share": 0.1}}
+    fields = STUDENT["schedule"] | changes
     schedule = Schedule.model_validate_json(json.dumps(fields))
-    rates = [rate_factor(schedule, step=step, steps=11) for step in range(11)]
+    rates = [rate_factor(schedule, step=step, steps=11, epoch=0) for step in range(11)]
     assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert 0.1 < rates[-1] < 0.15

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.training.networks import MODEL
 from tests.training.photographs import CROPS
-from training.config import StudentConfig, TeacherConfig
+from training.config import TeacherConfig, TrainConfig
+from training.runtime import run
+from training.student import make_student
+from training.trained_model import ModelSpec
 
 DATA = [
     {"folder": "photos", "splits": None, "role": None, "labels": "none", "licence": "generated"}
@@ -24,30 +28,52 @@ TEACHER: dict[str, Any] = {
 }
 STUDENT: dict[str, Any] = {
     "name": "tiny-student",
+    "role": "query",
     "model": MODEL | {"gem_p": 1},
     "data": DATA,
     "crops": CROPS | {"seed": 1},
-    "objective": {"others": "teacher", "self_pair": "only", "loss": {"name": "regression"}},
+    "sampling": {"name": "views", "batch_size": 8},
+    "objective": {
+        "terms": [
+            {
+                "kind": "pair",
+                "weight": 1.0,
+                "others": "teacher",
+                "self_pair": "only",
+                "mining": None,
+                "mixing": None,
+                "loss": {"name": "regression"},
+            }
+        ]
+    },
     "head": {"ridge": 1e-3, "views_per_photograph": 1},
     "optimiser": {
+        "rule": {"name": "adamw", "betas": [0.9, 0.999]},
         "frozen": ["conv_stem"],
+        "norms": "frozen",
         "backbone_lr": 1e-3,
         "head_lr": 1e-3,
         "gem_lr": 1e-3,
+        "proxies_lr": None,
         "weight_decay": 0.01,
-        "betas": [0.9, 0.999],
+        "clip": None,
     },
     "schedule": {
         "sizes": [{"size_px": 24, "until": 0.5}, {"size_px": 32, "until": 1.0}],
         "steps": 18,
-        "batch_size": 8,
+        "epochs": None,
+        "accumulate": 1,
+        "head_only_epochs": 0,
         "warmup_share": 0.1,
-        "final_share": 0.0,
+        "decay": {"name": "cosine", "final_share": 0.0},
         "seed": 0,
         "checkpoint_every_steps": 4,
+        "keep_every_steps": None,
     },
     "averaging": {"decay": 0.9, "interpolation": 1.0},
-    "running": RUNNING,
+    "validation": None,
+    "whitening": None,
+    "running": RUNNING | {"amp": "none", "tensorboard": False},
 }
 
 
@@ -55,5 +81,15 @@ def teacher_config(**changes: Any) -> TeacherConfig:
     return TeacherConfig.model_validate_json(json.dumps(copy.deepcopy(TEACHER) | changes))
 
 
-def student_config(**changes: Any) -> StudentConfig:
-    return StudentConfig.model_validate_json(json.dumps(copy.deepcopy(STUDENT) | changes))
+def student_config(**changes: Any) -> TrainConfig:
+    return TrainConfig.model_validate_json(json.dumps(copy.deepcopy(STUDENT) | changes))
+
+
+def make(config: TrainConfig, root: Path, out: Path, *, teacher: Path | None = None) -> ModelSpec:
+    """Train as the command would; a query model's teacher is `root/teacher` unless given."""
+    if config.role == "query" and teacher is None:
+        teacher = root / "teacher"
+    with run(out, threads=1) as place:
+        return make_student(
+            config, root=root, teacher=teacher, out=out, command="tests", place=place
+        )

@@ -1,0 +1,57 @@
+"""The network as it is trained: images as they are stored in, float32 rows out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorgnette.manifest import InputSpec
+from training.config import Amp
+from training.data.augment import normalise
+from training.models.embedder import Embedder
+from training.models.frozen_norm import with_frozen_norms
+from training.optimiser_spec import Optimiser
+
+DTYPES: dict[Amp, torch.dtype] = {
+    "none": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+class Prepared(nn.Module):
+    """A network that takes uint8 `[N, 3, H, W]` and computes in the precision `amp` names."""
+
+    def __init__(self, network: Embedder, spec: InputSpec, amp: Amp) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.spec = spec
+        self.amp = amp
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns float32 unit rows `[N, D]`."""
+        place = next(self.network.parameters()).device
+        prepared = normalise(images.to(place), self.spec)
+        with torch.autocast(place.type, DTYPES[self.amp], enabled=self.amp != "none"):
+            rows: Tensor = self.network(prepared)
+        if rows.dtype == torch.float32:
+            return rows
+        # Of unit length to float32's precision again, as every loss assumes.
+        return F.normalize(rows.float(), dim=-1)
+
+
+def trained_view(student: Embedder, spec: Optimiser) -> Embedder:
+    """The network to run in training, sharing every parameter and buffer with `student`.
+
+    What follows the backbone trains (its dropout drops, its norms learn).  The backbone's norms
+    are as `spec.norms` says, and modules that keep their weights keep their statistics too.
+    """
+    if spec.norms == "trained":
+        student.train()
+        for name in spec.frozen:
+            student.backbone.get_submodule(name).eval()
+        return student
+    view = with_frozen_norms(student).train()
+    view.backbone.eval()
+    return view
