@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidConfiguration
 from lorgnette.image import upright_size
 
 
@@ -56,12 +55,9 @@ class Shapes:
 def shapes_of(paths: Sequence[Path], aspects: Sequence[float]) -> Shapes:
     """Read every photograph's header, unless there is one shape for all.
 
-    Raises `InvalidImage` naming a file that has no readable header, `InvalidConfiguration` when
-    aspects are given twice.
+    aspects: different ones.  Raises `InvalidImage` naming a file that has no readable header.
     """
     shapes = tuple(sorted(aspects))
-    if len(set(shapes)) != len(shapes):
-        raise InvalidConfiguration(f"aspects: each once, found {list(aspects)}")
     if len(shapes) == 1:
         return Shapes(shapes, np.zeros(len(paths), dtype=np.int64))
     with ThreadPoolExecutor(2) as pool:

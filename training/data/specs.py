@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from training.data.splits import SplitRole
 from training.schema import Count, Frozen, Positive, Share
@@ -85,8 +85,14 @@ def uncropped() -> Crops:
     )
 
 
+def _each_once(aspects: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(aspects)) != len(aspects):
+        raise ValueError(f"aspects: each once, found {list(aspects)}")
+    return aspects
+
+
 Two = Annotated[int, Field(ge=2)]
-Aspects = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Aspects = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_each_once)]
 """Shapes of images, width / height: each photograph is resized to the nearest (on a log scale).
 
 `[1.0]` squashes all of them to a square, as the exported graph does.  The longer side is the
