@@ -52,8 +52,8 @@ class Published:
 
 PUBLISHED = (
     Published("ResNet101", "resnet101", None, 42.85, 42.50),
-    Published("EfficientNet-B3", "tf_efficientnet_b3", None, 5.36, 10.70),
-    Published("EfficientNet-B3, adapted", "tf_efficientnet_b3", 2048, 6.26, 13.84),
+    Published("EN-B3", "tf_efficientnet_b3", None, 5.36, 10.70),
+    Published("EN-B3 + adaptation", "tf_efficientnet_b3", 2048, 6.26, 13.84),
 )
 
 
