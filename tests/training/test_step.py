@@ -1,0 +1,272 @@
+"""The step against formulas, under autocast, with mixing, and the batches it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lorgnette.errors import InvalidConfiguration
+from tests.training.methods import (
+    ARCFACE,
+    CONTRASTIVE,
+    LABELS,
+    PROXY_NCA,
+    RAML,
+    TABLE,
+    objective_of,
+    pair,
+    take_step,
+    unscaled,
+)
+from tests.training.tiny_batch import (
+    TinyStudent,
+    batch_of,
+    mixing,
+    pair_term,
+    teacher_cache,
+    teacher_rows,
+    tuples_of,
+)
+from training.data.loader import Batch
+from training.losses.pair import Contrastive, Regression
+from training.mining import all_pairs
+from training.mixed_pairs import MixedColumns
+from training.mixing_spec import MixSpec
+from training.others import Student, Teacher
+from training.pairs import Pairs, pair_up, require_both, require_positives
+from training.step import PairTerm, step
+
+
+def test_regression_in_a_step_equals_its_slow_loop(tmp_path: Path) -> None:
+    student, batch = TinyStudent(), batch_of(LABELS)
+    q, g = student(batch.images).detach().double(), teacher_rows()[batch.who.ids].double()
+    slow = sum(float(((q[i] - g[i]) ** 2).sum()) / 2 for i in range(len(q))) / len(q)
+    assert take_step(objective_of([pair_term()], tmp_path), student, batch) == pytest.approx(slow)
+
+
+def test_raml_as_three_terms_equals_its_formula(tmp_path: Path) -> None:
+    student, batch = TinyStudent(), batch_of(LABELS)
+    q, g = student(batch.images).detach().double(), teacher_rows()[batch.who.ids].double()
+    n = len(q)
+    absolute = sum(float((1 - q[i] @ g[i]) ** 2) for i in range(n)) / n
+    off = [(i, j) for i in range(n) for j in range(n) if i != j]
+    to_teacher = sum(float(q[i] @ g[j] - g[i] @ g[j]) ** 2 for i, j in off) / len(off)
+    to_itself = sum(float(q[i] @ q[j] - g[i] @ g[j]) ** 2 for i, j in off) / len(off)
+    expected = absolute + 0.64 * to_teacher + 0.77 * to_itself
+    assert take_step(objective_of(RAML, tmp_path), student, batch) == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+def test_contr_plus_is_contrastive_and_regression(tmp_path: Path) -> None:
+    student, batch = TinyStudent(), batch_of(LABELS)
+    plus = take_step(objective_of(TABLE["Contr+"], tmp_path), student, batch)
+    student.zero_grad()
+    plain, regression = TABLE["AML contrastive"][0], pair_term()
+    assert plus == pytest.approx(
+        take_step(objective_of([plain, regression], tmp_path), student, batch)
+    )
+
+
+def test_tuples_compare_an_anchor_with_its_own_members_only(tmp_path: Path) -> None:
+    """AML in tuples of 1 anchor, 1 positive and 2 negatives, against the sum per tuple."""
+    student, batch = TinyStudent(), tuples_of([[0, 0, 1, 2], [1, 1, 0, 2], [2, 2, 0, 1]])
+    q, g = student(batch.images).detach().double(), teacher_rows()[: len(batch.others.ids)].double()
+    slow = 0.0
+    for a in range(3):
+        _self, positive, *negatives = (float(q[a] @ g[4 * a + i]) for i in range(4))
+        slow += 1 - positive + sum(max(0.0, s + 0.5) for s in negatives)
+    found = take_step(objective_of(TABLE["AML contrastive"], tmp_path), student, batch)
+    assert found == pytest.approx(slow / 3, rel=1e-6)
+
+
+def test_the_anchors_are_embedded_once_for_all_terms(tmp_path: Path) -> None:
+    student, calls = TinyStudent(), []
+    student.register_forward_hook(lambda *_: calls.append(1))
+    take_step(objective_of(RAML, tmp_path), student, batch_of(LABELS))
+    assert len(calls) == 1
+
+
+def test_the_loss_is_the_weighted_sum_of_the_terms(tmp_path: Path) -> None:
+    student, batch = TinyStudent(), batch_of(LABELS)
+    first, second = TABLE["AML triplet"][0], TABLE["ProxyNCA++"][0]
+    alone = [take_step(objective_of([term], tmp_path), student, batch) for term in (first, second)]
+    both = objective_of([first | {"weight": 0.5}, second | {"weight": 3.0}], tmp_path)
+    assert take_step(both, student, batch) == pytest.approx(0.5 * alone[0] + 3 * alone[1])
+
+
+def test_what_is_scaled_is_the_gradient_not_the_loss_returned(tmp_path: Path) -> None:
+    objective, batch, gradients, losses = (
+        objective_of([pair_term()], tmp_path),
+        batch_of(LABELS),
+        [],
+        [],
+    )
+    for factor in (1.0, 4.0):
+        student = TinyStudent()
+        losses.append(
+            step(
+                batch,
+                student=student,
+                terms=objective.terms,
+                random=np.random.default_rng(0),
+                scaled=lambda loss, by=factor: loss * by,
+            )
+        )
+        assert student.linear.weight.grad is not None
+        gradients.append(student.linear.weight.grad)
+    assert torch.equal(losses[0], losses[1])
+    torch.testing.assert_close(gradients[1], 4 * gradients[0])
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A contrastive loss that keeps the similarities it was given."""
+
+    takes_soft_labels: ClassVar[bool] = True
+    given: list[Tensor]
+
+    def __call__(self, s: Tensor, pairs: Pairs) -> Tensor:
+        self.given.append(s)
+        return Contrastive(margin_cosine=-0.5)(s, pairs)
+
+
+def _term(loss: Recording | Contrastive, **changes: Any) -> PairTerm:
+    plain = PairTerm(1.0, Student(), "ignore", require_both, all_pairs, None, loss)
+    return replace(plain, **changes)
+
+
+def test_similarities_are_float32_under_autocast() -> None:
+    recording, student, batch = Recording([]), TinyStudent(), batch_of(LABELS)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = step(
+            batch,
+            student=student,
+            terms=[_term(recording)],
+            random=np.random.default_rng(0),
+            scaled=unscaled,
+        )
+        rows = student(batch.images).float()
+    (s,) = recording.given
+    assert s.dtype == loss.dtype == torch.float32
+    torch.testing.assert_close(s, rows @ rows.T, rtol=0, atol=1e-6)
+    assert not torch.equal(rows, TinyStudent()(batch.images)), "autocast did nothing"
+
+
+@pytest.mark.parametrize("method", ["SSP", "RKD", "ProxyAnchor", "Metrix feature", "AML triplet"])
+def test_a_step_under_autocast_is_close_to_one_in_float32(method: str, tmp_path: Path) -> None:
+    objective, batch = objective_of(TABLE[method], tmp_path), batch_of(LABELS)
+    exact = take_step(objective, TinyStudent(), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = take_step(objective, TinyStudent(), batch)
+    assert rounded == pytest.approx(exact, rel=0.02)
+
+
+class Selecting(np.random.Generator):
+    """Draws as its parent, but every share is 1: M selects a single column."""
+
+    def beta(self, *_args: Any, size: Any = None, **_more: Any) -> Any:
+        return np.ones(size)
+
+
+@pytest.mark.parametrize("kind", ["positive-negative", "anchor-negative"])
+def test_embedding_mixing_that_selects_is_indexing(kind: str, tmp_path: Path) -> None:
+    spec = MixSpec.model_validate(mixing(pairs=kind))
+    batch, student, loss = batch_of(LABELS), TinyStudent(), Contrastive(margin_cosine=-0.5)
+    recording = Recording([])
+    term = _term(recording, others=Teacher(teacher_cache(tmp_path)), mixing=MixedColumns(spec))
+    random = Selecting(np.random.PCG64(0))
+    value = step(batch, student=student, terms=[term], random=random, scaled=unscaled)
+    clean, mixed = recording.given
+    firsts = [int((clean - mixed[:, [v]]).abs().sum(dim=0).argmin()) for v in range(mixed.shape[1])]
+    torch.testing.assert_close(mixed, clean[:, firsts])
+    pairs = pair_up(batch.who, batch.who, self_pair="ignore")
+    own = torch.eye(len(LABELS), dtype=torch.bool)
+    wanted = pairs.mask & (pairs.y == 1) if kind == "positive-negative" else own
+    assert len(set(firsts)) > 3
+    selected = Pairs(y=torch.ones(len(LABELS), len(firsts)), mask=wanted[:, firsts])
+    # A column selected for a positive is used as 1 wherever its other half is a negative.
+    expected = loss(clean, pairs) + 0.4 * loss(clean[:, firsts], selected)
+    assert float(value) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_mixed_examples_of_a_batch_are_drawn_by_the_generator_alone(tmp_path: Path) -> None:
+    objective = objective_of(TABLE["Metrix input"], tmp_path)
+    losses = [
+        take_step(objective, TinyStudent(), batch_of(LABELS), seed=seed) for seed in (0, 0, 1)
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_mixed_loss_without_anything_to_mix_is_the_clean_one(tmp_path: Path) -> None:
+    """Mining that leaves no negative leaves nothing to be mixed."""
+    mining = {"name": "semi-hard-negatives", "margin_cosine": 1e-6}
+    for others, loss in (("student", CONTRASTIVE), ("proxies", PROXY_NCA)):
+        mixed = pair(others, loss, mining=mining, mixing=mixing(where="input"))
+        clean = mixed | {"mixing": None}
+        values = [
+            take_step(objective_of([term], tmp_path), TinyStudent(), batch_of(LABELS))
+            for term in (mixed, clean)
+        ]
+        assert values[0] == values[1]
+
+
+ONE_CLASS, ALL_DIFFERENT = batch_of([0, 0, 0]), batch_of([0, 1, 2])
+MASKED = replace(batch_of([0, 0, 1]), used=torch.zeros(3, 3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("method", ["AML contrastive", "symmetric triplet", "AML multi-similarity"])
+@pytest.mark.parametrize(
+    ("batch", "way_out"),
+    [
+        (ONE_CLASS, "two or more classes"),
+        (ALL_DIFFERENT, "two images of each class"),
+        (MASKED, "another sampling"),
+    ],
+    ids=["one class", "no positive", "all masked"],
+)
+def test_a_batch_that_teaches_nothing_is_refused(
+    method: str, batch: Batch, way_out: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidConfiguration, match=way_out):
+        take_step(objective_of(TABLE[method], tmp_path), TinyStudent(), batch)
+
+
+def test_regression_needs_neither_labels_nor_negatives(tmp_path: Path) -> None:
+    objective = objective_of([pair_term()], tmp_path, classes=None)
+    assert take_step(objective, TinyStudent(), ONE_CLASS) > 0
+    assert take_step(objective, TinyStudent(), ALL_DIFFERENT) > 0
+    with pytest.raises(InvalidConfiguration, match="another sampling"):
+        take_step(objective, TinyStudent(), MASKED)
+
+
+def test_a_batch_whose_pairs_are_all_mined_away_has_loss_0_and_gradient_0(tmp_path: Path) -> None:
+    easy = {"name": "multi-similarity", "epsilon_cosine": 0.0}
+    terms = [pair("proxies", ARCFACE, mining=easy)]
+    objective, student, batch = objective_of(terms, tmp_path), TinyStudent(), batch_of(LABELS)
+    (proxies,) = objective.modules
+    rows = student(batch.images).detach()
+    assert isinstance(proxies.weight, nn.Parameter)
+    with torch.no_grad():
+        student.linear.weight.zero_()
+        student.linear.bias.copy_(rows[0])
+        proxies.weight.copy_(torch.stack([rows[0], -rows[0], -rows[0]]))
+    only_zeros = replace(batch, who=replace(batch.who, labels=torch.zeros(7, dtype=torch.int64)))
+    assert take_step(objective, student, only_zeros) == 0
+    assert student.linear.bias.grad is not None
+    assert not student.linear.bias.grad.any()
+
+
+def test_regression_as_terms_are_written_by_hand(tmp_path: Path) -> None:
+    """A term is a value; no configuration is needed."""
+    teacher = Teacher(teacher_cache(tmp_path))
+    term = PairTerm(1.0, teacher, "only", require_positives, all_pairs, None, Regression())
+    batch = batch_of(LABELS)
+    from_spec = take_step(objective_of([pair_term()], tmp_path), TinyStudent(), batch)
+    assert take_step([term], TinyStudent(), batch) == from_spec
