@@ -132,9 +132,3 @@ def in_order(first: int, last: int, *, batch_size: int, size_px: int) -> list[Or
 def everything(count: int) -> slice:
     """All of `count` images."""
     return slice(0, count)
-
-
-def shuffled(count: int, *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """One epoch over `count` views: a permutation by (seed, epoch), cut in batches."""
-    order = np.random.default_rng((seed, epoch)).permutation(count).astype(np.int64)
-    return [order[s : s + batch_size] for s in range(0, count, batch_size)]

@@ -40,8 +40,7 @@ class Sampler(Protocol):
     arguments.
     """
 
-    def __len__(self) -> int:
-        ...
+    def __len__(self) -> int: ...
 
     def mine(self, epoch: int) -> NDArray[np.int64] | None:
         """What of the epoch depends on the student: int64 `[Q, 2 + n]`, or None."""
