@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import NAME_PATTERN, Role
+from training.data.public_spec import PublicSource
 from training.data.specs import Crops, Sampling, Source
 from training.files import sha256_of, write_atomically
+from training.hardware import hardware
 from training.models.specs import Network
 from training.objective_spec import ObjectiveSpec, PairTermSpec, RelationalTermSpec
 from training.optimiser_spec import Optimiser
@@ -75,17 +77,41 @@ class Averaging(Frozen):
     interpolation: Share
 
 
+def kind_of_source(value: object) -> str:
+    """Which of the two kinds of source a configuration gives: `public` or `folder`."""
+    names = value if isinstance(value, dict) else dir(value)
+    return "public" if "public" in names else "folder"
+
+
+TrainingData = Annotated[
+    Annotated[PublicSource, Tag("public")]
+    | Annotated[Annotated[tuple[Source, ...], Field(min_length=1)], Tag("folder")],
+    Discriminator(kind_of_source),
+]
+"""A public set, or folders."""
+
+
+class HeldFolder(Frozen):
+    """Held-out photographs below `--data`, with one folder a class.
+
+    splits: a TSV inside it that says who is `query` and who `gallery`; null: leave-one-out.
+    """
+
+    folder: str
+    splits: str | None
+
+
 class Validation(Frozen):
     """Model selection: mAP on held-out photographs every so many steps; the best model is saved.
 
-    folder: relative to `--data`, with one folder a class.  splits: a TSV inside it that says who
-    is `query` and who `gallery`; null: leave-one-out.  pairing: who embeds the gallery, the
-    teacher (asymmetric) or the model itself (symmetric).
+    pairing: who embeds the gallery, the teacher (asymmetric) or the model itself (symmetric).
     """
 
     every_steps: Count
-    folder: str
-    splits: str | None
+    data: Annotated[
+        Annotated[HeldFolder, Tag("folder")] | Annotated[PublicSource, Tag("public")],
+        Discriminator(kind_of_source),
+    ]
     pairing: Literal["asymmetric", "symmetric"]
 
 
@@ -98,10 +124,15 @@ class PcaWhitening(Frozen):
 
 
 class LwWhitening(Frozen):
-    """From pairs of the same class, as cirtorch's Lw.  dim: of the rows."""
+    """From pairs, see `training.models.whitening.learn_supervised_whitening`.
+
+    data: a public set with known pairs; null: the training photographs, their pairs or else two
+    of each class.
+    """
 
     name: Literal["lw"]
     dim: Count
+    data: PublicSource | None
 
 
 ClosingWhitening = Annotated[PcaWhitening | LwWhitening, Field(discriminator="name")]
@@ -120,7 +151,7 @@ class TrainConfig(Frozen):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     role: Role
     model: Network
-    data: Annotated[tuple[Source, ...], Field(min_length=1)]
+    data: TrainingData
     crops: Crops
     sampling: Sampling
     objective: ObjectiveSpec
@@ -205,10 +236,11 @@ def config_sha256(config: BaseModel) -> str:
 
 
 def save_resolved(config: BaseModel, path: Path, *, git_commit: str) -> None:
-    """Write the configuration as JSON with its sha256 and the commit it ran at."""
+    """Write the configuration as JSON with its sha256, and the commit and machine it ran at."""
     record = {
         "sha256": config_sha256(config),
         "git_commit": git_commit,
+        "hardware": hardware(),
         "config": config.model_dump(mode="json"),
     }
     write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
