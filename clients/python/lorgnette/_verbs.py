@@ -3,12 +3,14 @@
 Each is an entry point of the group `lorgnette.commands`: a function with typer annotations in a
 module that imports nothing heavy. What a verb needs beyond that it imports when it is called; a
 module missing then, or already at loading, becomes `MissingExtra` with the command that installs
-the extra in the entry point's brackets.
+the extra in the entry point's brackets. One named `data.get` is `lorgnette data get`: the verbs
+before whose dot the same word stands are a group, explained by their module's docstring.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
@@ -22,14 +24,25 @@ INTERRUPTED = 130
 
 def add_verbs(app: typer.Typer) -> None:
     """Add every installed verb, in the order its distribution lists them."""
+    groups: dict[str, typer.Typer] = {}
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     for name, entry in found.items():
-        try:
-            function = entry.load()
-        except (ModuleNotFoundError, AttributeError) as error:
-            _add_absent(app, entry, error)
-        else:
-            app.command(name)(interruptible(_explained(function, entry)))
+        group, _, verb = name.rpartition(".")
+        if group and group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+            app.add_typer(groups[group], name=group)
+        _add(groups.get(group, app), verb, entry)
+
+
+def _add(app: typer.Typer, verb: str, entry: EntryPoint) -> None:
+    try:
+        function = entry.load()
+    except (ModuleNotFoundError, AttributeError) as error:
+        _add_absent(app, verb, entry, error)
+        return
+    app.command(verb)(interruptible(_explained(function, entry)))
+    if "." in entry.name:
+        app.info.help = sys.modules[entry.module].__doc__
 
 
 def interruptible(function: Callable[..., None]) -> Callable[..., None]:
@@ -57,7 +70,7 @@ def _explained(function: Callable[..., None], entry: EntryPoint) -> Callable[...
     return verb
 
 
-def _add_absent(app: typer.Typer, entry: EntryPoint, error: Exception) -> None:
+def _add_absent(app: typer.Typer, name: str, entry: EntryPoint, error: Exception) -> None:
     """A verb that is listed, and says what it lacks when it is called, whatever its arguments."""
     missing = _missing(entry, error)
 
@@ -69,18 +82,19 @@ def _add_absent(app: typer.Typer, entry: EntryPoint, error: Exception) -> None:
         "ignore_unknown_options": True,
         "help_option_names": [],
     }
-    app.command(entry.name, help=f"Not installed: {missing}", context_settings=settings)(verb)
+    app.command(name, help=f"Not installed: {missing}", context_settings=settings)(verb)
 
 
 def _missing(entry: EntryPoint, error: Exception) -> MissingExtra:
+    command = f"lorgnette {entry.name.replace('.', ' ')}"
     distribution = entry.dist.name if entry.dist else "lorgnette-app"
     module = (error.name if isinstance(error, ModuleNotFoundError) else None) or entry.module
     if module.partition(".")[0] == entry.module.partition(".")[0]:
         return MissingExtra(
-            f"`lorgnette {entry.name}` is not in this installation ({error}): "
+            f"`{command}` is not in this installation ({error}): "
             f"pip install --force-reinstall '{distribution}'"
         )
     wanted = f"{distribution}[{','.join(entry.extras)}]" if entry.extras else module
     return MissingExtra(
-        f"`lorgnette {entry.name}` needs {module}, which is not installed: pip install '{wanted}'"
+        f"`{command}` needs {module}, which is not installed: pip install '{wanted}'"
     )

@@ -1,1 +1,1 @@
-"""Public data sets: where each comes from, how to tell it is whole, and how it is read.  No torch."""
+"""Public data sets: where each comes from, whether it is whole, how it is read.  No torch."""

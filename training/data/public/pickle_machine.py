@@ -17,11 +17,10 @@ from training.data.public.pickle_numpy import Name, Unfinished, built, named, re
 MAX_PICKLE_BYTES = 256 * 1024**2
 """The largest published ground truth is some 50 MB; the machine holds it in memory whole."""
 
-_LITERALS = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING "
-    "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "BYTEARRAY8".split()
-)
+_NUMBERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
+_TEXTS = {"STRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_BYTES = {"BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
+_LITERALS = frozenset(_NUMBERS | _TEXTS | _BYTES)
 _CONSTANTS: Mapping[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: Mapping[str, Callable[[], object]] = {
     "EMPTY_LIST": list,
@@ -64,9 +63,7 @@ def parse_pickle(content: bytes, *, origin: str) -> object:
             "again from its publisher"
         ) from error
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise InvalidDataset(
-            f"{origin} is not a whole pickle ({error}): fetch it again"
-        ) from error
+        raise InvalidDataset(f"{origin} is not a whole pickle ({error}): fetch it again") from error
 
 
 class _Machine:

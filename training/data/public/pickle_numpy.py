@@ -88,7 +88,10 @@ def built(target: Unfinished, state: object) -> object:
 
 
 def _array(
-    raw: bytes | str, dtype: np.dtype[np.generic], shape: tuple[object, ...], order: Literal["C", "F"]
+    raw: bytes | str,
+    dtype: np.dtype[np.generic],
+    shape: tuple[object, ...],
+    order: Literal["C", "F"],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     # Python 2 wrote bytes as text.
     content = raw.encode("latin-1") if isinstance(raw, str) else raw

@@ -1,0 +1,73 @@
+"""Unpacking that can be cut anywhere: each file appears whole, and a record says when all are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lorgnette.errors import InvalidDataset
+from training.data.public.archives import Member, members
+from training.data.public.description import Placing
+from training.files import write_atomically, writing_to
+
+RECORDS = ".unpacked"
+"""Folder of a set's home that lists the files each archive gave, one `bytes<TAB>path` a line."""
+
+
+def unpack(
+    archive: Path, home: Path, *, record: str, placing: Placing, on_bytes: Callable[[int], None]
+) -> None:
+    """Put an archive's members below `home`; those that are there with the same size are kept.
+
+    record: the archive's name in `RECORDS`.  on_bytes: told how many bytes are unpacked.
+    Raises `UnsafeFile` or `InvalidDataset` for the archive, `DiskFull`.
+    """
+    done = 0
+    lines = []
+    for member in members(archive):
+        path = placing(member.path)
+        if path is None:
+            continue
+        _put(member, home / path)
+        lines.append(f"{member.size_bytes}\t{path}\n")
+        done += member.size_bytes
+        on_bytes(done)
+    if not lines:
+        raise InvalidDataset(f"{archive} holds none of the files that were expected in it")
+    # The record must not outlive, in a power cut, the files that it says are there.
+    if hasattr(os, "sync"):
+        os.sync()
+    write_atomically(_record(home, record), "".join(lines).encode())
+
+
+def is_unpacked(home: Path, record: str) -> bool:
+    """Whether all files an archive once gave are still there, with their sizes."""
+    path = _record(home, record)
+    return path.is_file() and all(_has_size(home / name, size) for name, size in _entries(path))
+
+
+def _entries(record: Path) -> Iterator[tuple[str, int]]:
+    for line in record.read_text(encoding="utf-8").splitlines():
+        size_bytes, _, name = line.partition("\t")
+        yield name, int(size_bytes)
+
+
+def _record(home: Path, record: str) -> Path:
+    return home / RECORDS / (record.replace("/", "_") + ".tsv")
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == size_bytes
+
+
+def _put(member: Member, target: Path) -> None:
+    if _has_size(target, member.size_bytes):
+        return
+    beside = target.with_name(f".{target.name}.part")
+    with writing_to(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            for chunk in member.chunks:
+                file.write(chunk)
+        beside.replace(target)
