@@ -5,20 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lorgnette.vectors import Vectors
+from lorgnette.errors import InvalidConfiguration
 from training.config import ClosingWhitening, PcaWhitening, Running
+from training.data.catalogue import Labelled
 from training.data.loader import Views
 from training.embed import cached_pooled
 from training.models.embedder import Embedder
-from training.models.specs import Head
-from training.models.whitening import Whitening, learn_whitening
+from training.models.whitening import (
+    Whitening,
+    learn_supervised_whitening,
+    learn_whitening,
+    whitened,
+)
 from training.runtime import Place, first_alone
 
-_WHITENING_HEAD = Head(unit_input=True, bias=True, dropout=0.0, batch_norm=False)
 
-
-def whitened(
+def closed(
     trained: Embedder,
     spec: ClosingWhitening,
     views: Views,
@@ -30,22 +34,37 @@ def whitened(
     """The trained network without a head, followed by a whitening of its unit rows.
 
     Learned on the views; their rows are cached below `out`.
-    Raises `InvalidConfiguration` when the rows do not span `spec.dim` dimensions.
+    Raises `InvalidConfiguration` when the rows do not span `spec.dim` dimensions, or there are no
+    pairs to learn from.
     """
     trained.cpu().eval()
-    network = trained.network.model_copy(update={"head": _WHITENING_HEAD, "dim": spec.dim})
-    behind = Embedder(network)
-    behind.load_state_dict(trained.state_dict(), strict=False)
     with first_alone(place):
         pooled = cached_pooled(
-            out / "pooled-trained", trained, views, spec=network.input, running=running
+            out / "pooled-trained", trained, views, spec=trained.network.input, running=running
         )
     rows = np.concatenate([part for _, part in pooled.shards()])
-    _learned(spec, rows).fold_into(behind.linear)
-    return behind.eval()
+    return whitened(trained, _learned(spec, rows, views.photographs.listing))
 
 
-def _learned(spec: ClosingWhitening, rows: Vectors) -> Whitening:
+def _learned(spec: ClosingWhitening, rows: NDArray[np.floating], listing: Labelled) -> Whitening:
     if isinstance(spec, PcaWhitening):
         return learn_whitening(rows, dim=spec.dim, shrinkage=spec.shrinkage)
-    raise NotImplementedError
+    pairs = _pairs(listing)
+    return learn_supervised_whitening(
+        rows, queries=pairs[:, 0], positives=pairs[:, 1], dim=spec.dim
+    )
+
+
+def _pairs(listing: Labelled) -> NDArray[np.int64]:
+    """The known pairs `[Q, 2]`, or each photograph with the next of its class."""
+    if listing.pairs is not None:
+        return listing.pairs
+    order = np.argsort(listing.labels, kind="stable")
+    alike = listing.labels[order[:-1]] == listing.labels[order[1:]]
+    pairs = np.stack([order[:-1][alike], order[1:][alike]], axis=1)
+    if not len(pairs):
+        raise InvalidConfiguration(
+            "whitening: lw learns from pairs of a class, and no class has two photographs: give "
+            "labels (`labels: folder`), a public set in whitening.data, or name: pca"
+        )
+    return pairs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from pydantic import JsonValue
 
 from lorgnette.manifest import Provenance, Role, Space
 from training.config import TeacherConfig, TrainConfig, config_sha256
+from training.data.public_source import terms_of
+from training.data.public_spec import PublicSource
 from training.data.specs import Source
 from training.models.specs import Network
 from training.trained_model import ModelSpec
@@ -63,18 +64,22 @@ def spec_of(
     )
 
 
-def _described(sources: Iterable[Source]) -> tuple[str, ...]:
+def _described(data: PublicSource | tuple[Source, ...]) -> tuple[str, ...]:
     """Each source in words, such as `caltech101_sample (pool of splits.tsv)`."""
+    if isinstance(data, PublicSource):
+        return (data.public,)
     return tuple(
         f"{source.folder} ({source.role} of {source.splits})" if source.role else source.folder
-        for source in sources
+        for source in data
     )
 
 
-def _licences(network: Network, sources: Iterable[Source]) -> tuple[str, ...]:
+def _licences(network: Network, data: PublicSource | tuple[Source, ...]) -> tuple[str, ...]:
     """The licences of the pretrained weights and of each source, once each, in that order."""
     named = [f"weights: {network.licence}"]
-    named += [f"{source.folder}: {source.licence}" for source in sources]
+    if isinstance(data, PublicSource):
+        return (*named, f"{data.public}: {terms_of(data)}")
+    named += [f"{source.folder}: {source.licence}" for source in data]
     return tuple(dict.fromkeys(named))
 
 

@@ -11,11 +11,14 @@ from pydantic import JsonValue
 from lorgnette.errors import InvalidConfiguration
 from training.averaging import State
 from training.checkpoint import Progress, load_checkpoint
-from training.closing import whitened
-from training.config import TrainConfig, config_sha256, save_resolved
-from training.data.catalogue import find_photographs
+from training.closing import closed
+from training.config import LwWhitening, TrainConfig, config_sha256, save_resolved
+from training.data.catalogue import Photographs, find_photographs, trusted
 from training.data.loader import Views
+from training.data.public_source import listing_of
+from training.data.public_spec import PublicSource
 from training.data.row_cache import RowCache
+from training.data.specs import Source, uncropped
 from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
 from training.head import solve_ridge
@@ -64,7 +67,7 @@ def make_student(
     """
     encoder = _opened(config, teacher)
     student, weights = pretrained(config.model)
-    views = Views(find_photographs(root, config.data), config.crops)
+    views = Views(_photographs(root, config.data), config.crops)
     commit = git_commit()
     making = Making(config, root, out, place, encoder, views, weights, commit, command)
     if place.is_first:
@@ -72,8 +75,13 @@ def make_student(
     progress, final = _trained(student, making)
     student.load_state_dict(final)
     if config.whitening is not None:
-        student = whitened(
-            student, config.whitening, views, running=config.running, out=out, place=place
+        student = closed(
+            student,
+            config.whitening,
+            _whitening_views(making),
+            running=config.running,
+            out=out,
+            place=place,
         )
     return _saved(student.cpu(), out, making, _figures(progress))
 
@@ -91,6 +99,19 @@ def _opened(config: TrainConfig, teacher: Path | None) -> TeacherEncoder | None:
             "--out of `lorgnette whiten` or of a gallery model's training, or a bundle"
         )
     return open_teacher(teacher, dim=config.model.dim, threads=config.running.threads)
+
+
+def _photographs(root: Path, data: PublicSource | tuple[Source, ...]) -> Photographs:
+    if isinstance(data, PublicSource):
+        return trusted(listing_of(data, root))
+    return find_photographs(root, data)
+
+
+def _whitening_views(making: Making) -> Views:
+    spec = making.config.whitening
+    if not isinstance(spec, LwWhitening) or spec.data is None:
+        return making.views
+    return Views(_photographs(making.root, spec.data), uncropped())
 
 
 def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:

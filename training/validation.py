@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
 from training.averaging import State
-from training.config import TrainConfig, Validation
+from training.config import HeldFolder, TrainConfig, Validation
+from training.data.public_source import listing_of
+from training.data.public_spec import PublicSource
 from training.embed import embed_whole, rows_by
-from training.evaluation.folder import Protocol, read_protocol
+from training.evaluation.folder import read_protocol
 from training.evaluation.ranking import score
 from training.models.embedder import Embedder
 from training.teacher_encoder import TeacherEncoder
@@ -62,12 +64,10 @@ def open_judge(
 
     Raises `InvalidConfiguration` when the folder, its classes or its splits are not as expected.
     """
-    folder = root / validation.folder
-    splits = None if validation.splits is None else folder / validation.splits
-    protocol = read_protocol(folder, splits)
-    same = _relevant(protocol)
+    asked = _held_out(validation.data, root)
+    same = _relevant(asked)
     matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
-    holding = tuple(protocol.paths[row] for row in protocol.gallery)
+    holding = tuple(asked.paths[row] for row in asked.gallery)
     held = None
     if validation.pairing == "asymmetric":
         assert teacher is not None, "the configuration asks for a teacher"
@@ -75,26 +75,46 @@ def open_judge(
             holding, teacher.embed, size_px=teacher.size_px, batch_size=config.running.batch_size
         )
     return Judge(
-        asking=tuple(protocol.paths[row] for row in protocol.queries[matched]),
+        asking=tuple(asked.paths[row] for row in asked.queries[matched]),
         holding=holding,
         relevant=same[matched],
-        own=np.flatnonzero(matched) if protocol.is_leave_one_out else None,
+        own=np.flatnonzero(matched) if asked.is_leave_one_out else None,
         held=held,
         spare=copy.deepcopy(student).eval(),
         batch_size=config.running.batch_size,
     )
 
 
-def _relevant(protocol: Protocol) -> NDArray[np.bool_]:
-    classes = np.array([p.relative_to(protocol.folder).parts[0] for p in protocol.paths])
-    same: NDArray[np.bool_] = (
-        classes[protocol.queries][:, None] == classes[protocol.gallery][None, :]
-    )
-    if protocol.is_leave_one_out:
+@dataclass(frozen=True)
+class _Asked:
+    """Who asks whom: rows of `paths`, which show the classes `labels`."""
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64] | NDArray[np.str_]
+    queries: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+    is_leave_one_out: bool
+
+
+def _held_out(data: HeldFolder | PublicSource, root: Path) -> _Asked:
+    if isinstance(data, PublicSource):
+        listing = listing_of(data, root)
+        everyone = np.arange(len(listing.paths), dtype=np.int64)
+        return _Asked(listing.paths, listing.labels, everyone, everyone, is_leave_one_out=True)
+    folder = root / data.folder
+    found = read_protocol(folder, None if data.splits is None else folder / data.splits)
+    classes = np.array([path.relative_to(folder).parts[0] for path in found.paths])
+    return _Asked(found.paths, classes, found.queries, found.gallery, found.is_leave_one_out)
+
+
+def _relevant(asked: _Asked) -> NDArray[np.bool_]:
+    labels = asked.labels
+    same: NDArray[np.bool_] = labels[asked.queries][:, None] == labels[asked.gallery][None, :]
+    if asked.is_leave_one_out:
         np.fill_diagonal(same, val=False)
     if not same.any():
         raise InvalidConfiguration(
-            f"validation: no query in {protocol.folder} has a photograph of its class in the "
-            "gallery: give classes of two photographs or more"
+            "validation: no query has a photograph of its class in the gallery: give classes of "
+            "two photographs or more"
         )
     return same
