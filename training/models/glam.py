@@ -153,5 +153,5 @@ def _over_channels(kernel: int) -> nn.Conv1d:
 
 def _channel_gate(conv: nn.Conv1d, features: Tensor) -> Tensor:
     """sigmoid(conv1d(mean over positions)): `[N, C]` in (0, 1)."""
-    gate: Tensor = conv(features.mean(dim=(-2, -1))[:, None, :])[:, 0, :].sigmoid()
+    gate: Tensor = conv(features.mean(dim=(-2, -1)).unsqueeze(1)).squeeze(1).sigmoid()
     return gate

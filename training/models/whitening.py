@@ -122,8 +122,8 @@ def _require_pairs(
 ) -> None:
     if x.ndim != 2 or not 1 <= dim <= x.shape[1] or not np.isfinite(x).all():
         raise InvalidConfiguration(
-            f"whitening to {dim} dimensions needs finite rows [N, C] with C of at least that, found "
-            f"{list(x.shape)}"
+            f"whitening to {dim} dimensions needs finite rows [N, C] with C of at least that, "
+            f"found {list(x.shape)}"
         )
     if queries.ndim != 1 or queries.shape != positives.shape or not len(queries):
         raise InvalidConfiguration(
