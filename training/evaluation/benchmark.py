@@ -28,7 +28,7 @@ Pairing = Literal["teacher_to_teacher", "student_to_student", "student_to_teache
 Crops = Literal["cropped", "uncropped", "none"]
 
 _HASH_DIGITS = 12
-_WHITENING = "each model's own, folded into it; student → teacher in the teacher's"
+_WHITENING = "as folded into each model; student → teacher in the teacher's space"
 
 
 @dataclass(frozen=True)

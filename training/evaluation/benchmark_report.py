@@ -1,4 +1,4 @@
-"""A benchmark's figures as a table for people, JSON for programs, and the rankings themselves."""
+"""A benchmark's figures as tables for people, JSON for programs, and the rankings themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +26,11 @@ def report_benchmark(
     json_out: Path | None,
     ranks_out: Path | None,
 ) -> None:
-    """Print the table on stdout and remarks on stderr; write the JSON and the ranks if asked."""
-    Console().print(table_of(result))
+    """Print the tables on stdout and remarks on stderr; write the JSON and the ranks if asked."""
+    screen = Console(soft_wrap=True, highlight=False)
+    screen.print(_conditions(result.protocol))
+    for table in tables_of(result):
+        screen.print(table)
     remarks = Console(stderr=True, soft_wrap=True, highlight=False)
     for remark in remarks_on(result):
         remarks.print(remark)
@@ -36,33 +40,26 @@ def report_benchmark(
         write_ranks(ranks_out, benchmark, result)
 
 
-def table_of(result: BenchmarkResult) -> Table:
-    """A row a pairing and part of the benchmark: figures in per cent, and their conditions.
+def tables_of(result: BenchmarkResult) -> Iterator[Table]:
+    """A table a pairing, a row a part of the benchmark, its conditions in the title.
 
-    ratio: of the first figure, to teacher → teacher.
+    Figures are in per cent.  ratio: of the first figure, to teacher → teacher.
     """
     protocol = result.protocol
-    about = f"{protocol['name']} ({_crops(protocol)}), protocol {protocol['hash']}"
-    table = Table(title=f"{about}\n{_sides(result)}")
-    names = next(iter(result.measured.values())).sections[0].figures
-    for heading in ("query → gallery", "part"):
-        table.add_column(heading)
-    for heading in (*names, "ratio", "queries"):
-        table.add_column(heading, justify="right")
-    for heading in ("trained on", "protocol"):
-        table.add_column(heading, overflow="fold")
     for pairing, measured in result.measured.items():
+        title = (
+            f"{pairing.replace('_to_', ' → ')}   {protocol['name']}, {_crops(protocol)}, protocol "
+            f"{protocol['hash']}\ntrained on {_trained_on(measured)}"
+        )
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+        table.add_column("part")
+        for heading in (*measured.sections[0].figures, "ratio", "queries"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for number, section in enumerate(measured.sections):
-            table.add_row(
-                pairing.replace("_to_", " → "),
-                section.name,
-                *(f"{100 * value:.2f}" for value in section.figures.values()),
-                _ratio(result, section, number),
-                str(section.queries),
-                _trained_on(measured),
-                f"{_crops(protocol)} {protocol['hash']}",
-            )
-    return table
+            figures = (f"{100 * value:.2f}" for value in section.figures.values())
+            ratio = _ratio(result, section, number)
+            table.add_row(section.name, *figures, ratio, str(section.queries))
+        yield table
 
 
 def remarks_on(result: BenchmarkResult) -> Iterator[str]:
@@ -145,12 +142,11 @@ def _crops(protocol: Mapping[str, str | int]) -> str:
     return "whole images" if protocol["crops"] == "none" else str(protocol["crops"])
 
 
-def _sides(result: BenchmarkResult) -> str:
-    protocol = result.protocol
+def _conditions(protocol: Mapping[str, str | int]) -> str:
     counts = f"{protocol['queries']} queries, {protocol['gallery']} in the gallery"
     noise = f", {protocol['distractors']} distractors" if protocol["distractors"] else ""
-    images = "; ".join(f"{key}: {text}" for key, text in protocol.items() if "images" in key)
-    return f"{counts}{noise}; {images}"
+    images = "".join(f"\n{side}: {text}" for side, text in protocol.items() if "images" in side)
+    return f"{counts}{noise}{images}\nwhitening: {protocol['whitening']}\n"
 
 
 def _trained_on(measured: Measured) -> str:

@@ -1,15 +1,28 @@
-"""The verb `lorgnette evaluate`."""
+"""The verb `lorgnette evaluate`: on a folder of one's own, or on a public benchmark."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-GalleryOption = Annotated[Path, typer.Option("--gallery", help="The teacher's bundle.")]
-QueryOption = Annotated[Path, typer.Option("--query", help="The student's bundle.")]
-DatasetOption = Annotated[Path, typer.Option("--dataset", help="Folder with one folder a class.")]
+from training.evaluation.names import BenchmarkName
+
+if TYPE_CHECKING:
+    from training.evaluation.encoders import MultiScale
+
+GalleryOption = Annotated[
+    Path | None,
+    typer.Option("--gallery", help="The teacher: its bundle, or for a benchmark also its run."),
+]
+QueryOption = Annotated[
+    Path | None,
+    typer.Option("--query", help="The student: its bundle, or for a benchmark also its run."),
+]
+DatasetOption = Annotated[
+    Path | None, typer.Option("--dataset", help="Folder with one folder a class.")
+]
 SplitsOption = Annotated[
     Path | None,
     typer.Option(
@@ -24,28 +37,121 @@ JsonOption = Annotated[
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
 ]
+BenchmarkOption = Annotated[
+    BenchmarkName | None,
+    typer.Option("--benchmark", help="A public benchmark instead of --dataset."),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", help="Benchmark: where `lorgnette data get` put the data sets."),
+]
+DistractorsOption = Annotated[
+    Path | None,
+    typer.Option("--distractors", help="Benchmark: a folder of photographs that answer nothing."),
+]
+RowsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rows",
+        help="Benchmark: keep the vectors here; the same command, interrupted, then goes on.",
+    ),
+]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        min=16,
+        help="Benchmark, runs only: longer side in pixels, aspect kept (published: 1024).",
+    ),
+]
+ScalesOption = Annotated[
+    str | None, typer.Option("--scales", help="With --image-size (published: 1,0.7071,0.5).")
+]
+UncroppedOption = Annotated[
+    bool,
+    typer.Option(
+        "--uncropped", help="Benchmark: ask with whole photographs, against the protocol."
+    ),
+]
+RanksOption = Annotated[
+    Path | None, typer.Option("--ranks", help="Benchmark: also write the rankings to this .npz.")
+]
 
 
 def evaluate(
     *,
-    gallery: GalleryOption,
-    query: QueryOption,
-    dataset: DatasetOption,
+    gallery: GalleryOption = None,
+    query: QueryOption = None,
+    dataset: DatasetOption = None,
     splits: SplitsOption = None,
+    benchmark: BenchmarkOption = None,
+    root: RootOption = None,
+    distractors: DistractorsOption = None,
+    image_size: SizeOption = None,
+    scales: ScalesOption = None,
+    uncropped: UncroppedOption = False,
+    rows: RowsOption = None,
+    ranks: RanksOption = None,
     json_out: JsonOption = None,
     workers: WorkersOption = 2,
 ) -> None:
-    """Score a student against its teacher: mAP and P@1 of the three pairings, and their ratios.
+    """Score a student against its teacher, in all three pairings, with their ratios.
+
+    On a folder: mAP and P@1.  On a benchmark: its published figures; one of --gallery and --query
+    is enough for that model alone.
 
     \b
     Examples:
       lorgnette evaluate --gallery models/teacher --query models/student --dataset ~/photos/mugs
       lorgnette evaluate --gallery models/teacher --query models/student \\
         --dataset ~/photos/mugs --splits splits.tsv --json figures.json
+      lorgnette evaluate --gallery runs/teacher --query runs/student --benchmark roxford5k \\
+        --root ~/data --image-size 1024 --scales 1,0.7071,0.5 --ranks ranks.npz
     """
+    if (dataset is None) == (benchmark is None):
+        raise typer.BadParameter("give either --dataset or --benchmark")
+    if dataset is not None:
+        _refuse(root, distractors, image_size, scales, rows, ranks, uncropped or None)
+        _on_folder(gallery, query, dataset, splits=splits, json_out=json_out, workers=workers)
+    elif benchmark is not None:
+        if splits is not None or root is None or (gallery or query) is None:
+            raise typer.BadParameter(
+                "--benchmark needs --root, and --gallery or --query or both; --splits is for "
+                "--dataset"
+            )
+        from training.evaluation.benchmark_verb import Request, run_benchmark
+
+        run_benchmark(
+            Request(
+                benchmark=benchmark,
+                root=root,
+                gallery=gallery,
+                query=query,
+                distractors=distractors,
+                is_cropped=not uncropped,
+                multi_scale=_multi_scale(image_size, scales),
+                rows=rows,
+                ranks=ranks,
+                json_out=json_out,
+                workers=workers,
+            )
+        )
+
+
+def _on_folder(
+    gallery: Path | None,
+    query: Path | None,
+    dataset: Path,
+    *,
+    splits: Path | None,
+    json_out: Path | None,
+    workers: int,
+) -> None:
     from lorgnette.bundle import Bundle
     from training.evaluation.folder_report import report
 
+    if gallery is None or query is None:
+        raise typer.BadParameter("--dataset needs both --gallery and --query")
     report(
         Bundle.open(gallery),
         Bundle.open(query),
@@ -54,3 +160,27 @@ def evaluate(
         json_out=json_out,
         workers=workers,
     )
+
+
+def _refuse(*given: object) -> None:
+    if any(value is not None for value in given):
+        raise typer.BadParameter(
+            "--root, --distractors, --image-size, --scales, --rows, --ranks and --uncropped are "
+            "for --benchmark, not for --dataset"
+        )
+
+
+def _multi_scale(image_size: int | None, scales: str | None) -> MultiScale | None:
+    from training.evaluation.encoders import MultiScale
+
+    if image_size is None:
+        if scales is not None:
+            raise typer.BadParameter("--scales are factors of --image-size: give that too")
+        return None
+    try:
+        factors = tuple(float(part) for part in (scales or "1").split(","))
+    except ValueError:
+        factors = ()
+    if not factors or not all(0 < factor <= 4 for factor in factors):
+        raise typer.BadParameter(f"--scales: expected factors such as 1,0.7071,0.5, found {scales}")
+    return MultiScale(image_size, factors)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
-LANDMARKS: Final = ("roxford5k", "rparis6k", "oxford5k", "paris6k")
+BenchmarkName = Literal[
+    "roxford5k", "rparis6k", "oxford5k", "paris6k", "cub", "cars", "sop", "inshop", "gldv2"
+]
+BENCHMARKS: Final[tuple[BenchmarkName, ...]] = get_args(BenchmarkName)
+
+LANDMARKS: Final = BENCHMARKS[:4]
 """Those whose queries are boxes, and whose landmarks Google Landmarks v2 shows too."""
-
-BENCHMARKS: Final = (*LANDMARKS, "cub", "cars", "sop", "inshop", "gldv2")

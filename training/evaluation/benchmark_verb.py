@@ -1,0 +1,70 @@
+"""`lorgnette evaluate --benchmark`: open, embed, judge, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from training.evaluation.benchmark import Benchmark, BenchmarkResult, measure_one, measure_pair
+from training.evaluation.benchmark_report import report_benchmark
+from training.evaluation.benchmark_sets import read_benchmark
+from training.evaluation.encoders import MultiScale, open_encoder
+from training.evaluation.names import BenchmarkName
+from training.evaluation.stored_rows import RowStore
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command.  At least one of gallery and query is given.
+
+    rows: where vectors are kept; None: nowhere.  multi_scale: for runs; None: as they were made.
+    """
+
+    benchmark: BenchmarkName
+    root: Path
+    gallery: Path | None
+    query: Path | None
+    distractors: Path | None
+    is_cropped: bool
+    multi_scale: MultiScale | None
+    rows: Path | None
+    ranks: Path | None
+    json_out: Path | None
+    workers: int
+
+
+def run_benchmark(request: Request) -> BenchmarkResult:
+    """Do what is asked; the figures are printed, and returned."""
+    benchmark = read_benchmark(
+        request.benchmark,
+        request.root,
+        distractors=request.distractors,
+        is_cropped=request.is_cropped,
+    )
+    with _kept(request.rows) as directory:
+        result = _measured(request, benchmark, RowStore(directory, request.workers))
+    report_benchmark(benchmark, result, json_out=request.json_out, ranks_out=request.ranks)
+    return result
+
+
+def _measured(request: Request, benchmark: Benchmark, store: RowStore) -> BenchmarkResult:
+    given = [path for path in (request.gallery, request.query) if path is not None]
+    model, *other = (open_encoder(path, multi_scale=request.multi_scale) for path in given)
+    return (
+        measure_pair(benchmark, model, other[0], store)
+        if other
+        else measure_one(benchmark, model, store)
+    )
+
+
+@contextmanager
+def _kept(rows: Path | None) -> Iterator[Path]:
+    """The place for vectors; without one named, a temporary one."""
+    if rows is not None:
+        yield rows
+        return
+    with TemporaryDirectory(prefix="lorgnette-rows-") as temporary:
+        yield Path(temporary)
