@@ -15,6 +15,7 @@ from training.losses.additive import Additive, Linear, Log1p
 from training.losses.pair import (
     Contrastive,
     ContrastiveDistance,
+    ContrastiveNonZero,
     MultiSimilarity,
     Regression,
     Triplet,
@@ -63,6 +64,15 @@ def test_the_released_margin_of_0_7_begins_at_the_cosine_0_755(s: float) -> None
     negative = Pairs(y=torch.zeros(1, 1), mask=torch.ones(1, 1, dtype=torch.bool))
     cost = ContrastiveDistance(margin_distance=0.7)(torch.full((1, 1), s), negative)
     assert (float(cost) > 0) == (s > 1 - 0.7**2 / 2)
+
+
+def test_what_costs_nothing_is_not_counted_by_the_mean_over_non_zero_terms() -> None:
+    """Positives at distance 0 and 1, negatives at 1 and beyond the margin: means of one each."""
+    s = torch.tensor([[1.0, 0.5], [0.5, -1.0]], dtype=torch.float64)
+    y = torch.tensor([[1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    loss = ContrastiveNonZero(margin_distance=1.5)
+    pairs = Pairs(y=y, mask=torch.ones(2, 2, dtype=torch.bool))
+    assert float(loss(s, pairs)) == pytest.approx(1 + 0.5, rel=1e-12)
 
 
 def test_a_squared_distance_triplet_is_twice_a_cosine_one_of_half_the_margin() -> None:
