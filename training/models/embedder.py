@@ -43,6 +43,11 @@ class Embedder(nn.Module):
         return self.network.dim
 
     @property
+    def pools_to_unit_rows(self) -> bool:
+        """Whether `pooled` gives unit rows."""
+        return self.network.head is None or self.network.head.unit_input
+
+    @property
     def linear(self) -> nn.Linear:
         """The head's linear layer.  Raises `InvalidConfiguration` when the network has no head."""
         if not isinstance(self.head, nn.Linear):
@@ -58,20 +63,22 @@ class Embedder(nn.Module):
         return features
 
     def pooled(self, x: Tensor) -> Tensor:
-        """x: float32 `[N, 3, H, W]` normalised.  Returns `[N, C]`: what the head takes.
+        """x: float32 `[N, 3, H, W]` normalised.  Returns `[N, C]` > 0: what the head takes.
 
         Unit rows if the head takes those; without a head, unit rows too.
         """
         rows: Tensor = self.pool(self.features(x))
-        head = self.network.head
-        return F.normalize(rows, dim=-1) if head is None or head.unit_input else rows
+        return F.normalize(rows, dim=-1) if self.pools_to_unit_rows else rows
+
+    def project(self, rows: Tensor) -> Tensor:
+        """rows: `[N, C]`, what `pooled` gives.  Returns unit rows `[N, D]`: the head and L2."""
+        if self.network.head is None:
+            return F.normalize(rows, dim=-1)
+        return F.normalize(self.head_norm(self.dropout(self.head(rows))), dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: float32 `[N, 3, H, W]` normalised.  Returns unit rows `[N, D]`."""
-        rows = self.pooled(x)
-        if self.network.head is None:
-            return rows
-        return F.normalize(self.head_norm(self.dropout(self.head(rows))), dim=-1)
+        return self.project(self.pooled(x))
 
 
 def _adaptation(channels: int, adapt_dim: int | None) -> nn.Module:
