@@ -94,9 +94,7 @@ class Proxies(nn.Module):
                 f"a view of class {last} and proxies of {len(classes)} classes: the objective was "
                 "built for other data"
             )
-        used = torch.ones(
-            len(seen.batch.anchors), len(classes), dtype=torch.bool, device=classes.device
-        )
+        used = seen.batch.used.new_ones(len(seen.batch.anchors), len(classes))
         # Views are numbered from 0: a proxy is nobody's own row.
         return Columns(F.normalize(self.weight, dim=-1), Identity(-1 - classes, classes), used)
 
@@ -116,9 +114,7 @@ class Codebooks(nn.Module):
     def forward(self, seen: Embedded) -> Columns:
         """Columns `[M, K, D / M]`, which nobody is."""
         nobody = torch.full((self.centroids.shape[1],), -1, device=self.centroids.device)
-        used = torch.ones(
-            len(seen.batch.anchors), len(nobody), dtype=torch.bool, device=nobody.device
-        )
+        used = seen.batch.used.new_ones(len(seen.batch.anchors), len(nobody))
         return Columns(self.centroids, Identity(nobody, nobody), used)
 
 

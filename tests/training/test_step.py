@@ -86,6 +86,18 @@ def test_tuples_compare_an_anchor_with_its_own_members_only(tmp_path: Path) -> N
     assert found == pytest.approx(slow / 3, rel=1e-6)
 
 
+@pytest.mark.parametrize("method", ["ArcFace", "Metrix ProxyAnchor", "Metrix ProxyNCA++"])
+def test_images_that_are_no_anchors_do_not_meet_the_proxies(method: str, tmp_path: Path) -> None:
+    objective, places = objective_of(TABLE[method], tmp_path), torch.tensor([5, 1, 4, 0])
+    some = replace(batch_of(LABELS), anchors=places, used=torch.ones(4, 7, dtype=torch.bool))
+    who = some.who.at(places)
+    alone = replace(
+        batch_of([0] * 4), images=some.images[places], who=who, others=who, used=some.used[:, :4]
+    )
+    found, expected = (take_step(objective, TinyStudent(), batch) for batch in (some, alone))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_the_anchors_are_embedded_once_for_all_terms(tmp_path: Path) -> None:
     student, calls = TinyStudent(), []
     student.register_forward_hook(lambda *_: calls.append(1))
