@@ -25,9 +25,30 @@ def test_an_unknown_backbone_is_named_with_others() -> None:
         build_backbone("resnet_of_dreams")
 
 
-def test_a_backbone_without_feature_map_is_refused() -> None:
-    with pytest.raises(InvalidConfiguration, match="test_vit"):
-        build_backbone("test_vit")
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("test_resnet", 96),
+        ("test_efficientnet", 256),
+        ("test_convnext", 64),
+        ("test_byobnet", 256),
+        ("mobilenetv3_large_100", 1280),
+        ("inception_v3", 2048),
+    ],
+)
+def test_backbones_of_every_family_give_a_feature_map(name: str, channels: int) -> None:
+    with torch.device("meta"):
+        backbone, found = build_backbone(name)
+        features = backbone.eval()(torch.zeros(2, 3, 140, 180))
+    assert found == channels
+    assert features.shape[:2] == (2, channels)
+    assert features.shape[3] >= features.shape[2] > 1
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_mambaout"])
+def test_a_backbone_without_feature_map_is_refused(name: str) -> None:
+    with torch.device("meta"), pytest.raises(InvalidConfiguration, match=name):
+        build_backbone(name)
 
 
 @pytest.mark.parametrize("size", [0, 2])
