@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.bundle import Bundle
-from lorgnette.errors import InvalidConfiguration, SpaceMismatch
+from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
-from training.evaluation.folder import Protocol, embed
+from training.evaluation.encoders import ShotEncoder, open_encoder, require_a_pair
+from training.evaluation.folder import Protocol, read_protocol
+from training.evaluation.shots import Shot
+from training.evaluation.stored_rows import RowStore
 
 
 @dataclass(frozen=True)
@@ -48,22 +50,39 @@ class Subject:
         return some if self.is_leave_one_out else None
 
 
-def see(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int) -> Subject:
-    """Embed every photograph with both; those that cannot be read are left out and logged.
+def open_subject(
+    gallery: Path, query: Path, dataset: Path, *, splits: Path | None, rows: Path, workers: int
+) -> Subject:
+    """See a data set with a teacher and a student, each a bundle or a run's directory.
 
-    workers: photographs embedded at once.  Raises, before anything is embedded, `SpaceMismatch`
-    when the two speak different spaces; `InvalidConfiguration` when no query or no gallery is left.
+    splits: as given, else looked for inside the data set; None: leave-one-out.  rows: where the
+    rows are kept.  workers: photographs embedded at once.  Raises as `see` does, and what opening
+    and reading raise.
     """
-    if gallery.space != query.space:
-        raise SpaceMismatch(
-            f"{query.manifest.name} speaks {query.space.id}, {gallery.manifest.name} speaks "
-            f"{gallery.space.id}: choose a student distilled from this teacher",
-            expected=(gallery.space.id,),
-            found=query.space.id,
-        )
-    teacher, is_read = embed(gallery, protocol.paths, workers=workers)
-    student, _ = embed(query, protocol.paths, workers=workers)
-    return subject_of(protocol, teacher=teacher, student=student, is_read=is_read)
+    if splits is not None and not splits.is_file():
+        splits = dataset / splits
+    protocol = read_protocol(dataset, splits)
+    teacher, student = (open_encoder(path, multi_scale=None) for path in (gallery, query))
+    return see(teacher, student, protocol, RowStore(rows, workers))
+
+
+def see(teacher: ShotEncoder, student: ShotEncoder, protocol: Protocol, store: RowStore) -> Subject:
+    """Embed every photograph with both; those that cannot be read are left out.
+
+    store: where the rows are kept: the same call again embeds nothing.  Raises, before anything is
+    embedded, `SpaceMismatch` when the two speak different spaces; `InvalidConfiguration` when the
+    teacher is a student, or no query or no gallery is left.
+    """
+    require_a_pair(teacher.origin, student.origin)
+    shots = [Shot(path, None) for path in protocol.paths]
+    numbers = np.arange(len(shots), dtype=np.int64)
+    teaching, learned = (
+        store.embed(encoder, shots, task=f"embedding with {encoder.origin.name}").rows(numbers)
+        for encoder in (teacher, student)
+    )
+    # A photograph that cannot be read has a row of zeros.
+    is_read = np.array([t.any() and s.any() for t, s in zip(teaching, learned, strict=True)])
+    return subject_of(protocol, teacher=teaching, student=learned, is_read=is_read)
 
 
 def subject_of(
