@@ -31,6 +31,7 @@ from training.objective_spec import (
 )
 from training.others import Codebooks, Others, Proxies, Student, Teacher
 from training.pairs import require_both, require_positives
+from training.relations import each_label, whole_batch
 from training.step import PairTerm, RelationalTerm, Term
 
 
@@ -112,7 +113,9 @@ def _relational_term(spec: RelationalTermSpec, means: _Means) -> RelationalTerm:
         others = _comparable(teacher, means)
     else:
         others = taught = _codebooks(spec.others, _comparable(teacher, means), means)
-    return RelationalTerm(spec.weight, others, taught, teacher, build_relational_loss(spec.loss))
+    among = whole_batch if spec.among == "batch" else each_label
+    loss = build_relational_loss(spec.loss)
+    return RelationalTerm(spec.weight, others, taught, teacher, among, loss)
 
 
 def _codebooks(spec: CodebooksSpec, teacher: Teacher, means: _Means) -> Codebooks:

@@ -133,11 +133,16 @@ RelationalColumnsSpec = Annotated[
 
 
 class RelationalTermSpec(Frozen):
-    """A relational loss: the student's similarities are to follow the teacher's."""
+    """A relational loss: the student's similarities are to follow the teacher's.
+
+    among: all views of the batch, or the views of each label apart (RAML's are the augmentations
+    of one image: there a photograph is its own label).
+    """
 
     kind: Literal["relational"]
     weight: Positive
     others: RelationalColumnsSpec
+    among: Literal["batch", "label"]
     loss: RelationalLossSpec
 
     @model_validator(mode="after")
@@ -146,6 +151,14 @@ class RelationalTermSpec(Frozen):
             raise ValueError(
                 f"others: {self.loss.name} compares with {' or '.join(sorted(self.loss.columns))}"
                 f" columns, found {self.others.name!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _codebooks_have_no_label(self) -> Self:
+        if self.others.name == "codebooks" and self.among != "batch":
+            raise ValueError(
+                f"among: {self.among!r} with codebooks, whose centroids have no label: 'batch'"
             )
         return self
 

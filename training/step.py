@@ -29,6 +29,7 @@ from training.mixed_pairs import Mixing
 from training.objective_spec import SelfPair
 from training.others import Others, Teacher, similarities
 from training.pairs import Pairs, pair_up, same_view
+from training.relations import Among
 
 
 def step(
@@ -98,17 +99,22 @@ class RelationalTerm:
     """A relational loss: the student's similarities against the teacher's of the same pairs.
 
     others: what the student's anchors are compared with.  taught: what the teacher's are.
+    among: whose pairs are compared with each other.
     """
 
     weight: float
     others: Others
     taught: Others
     teacher: Teacher
+    among: Among
     loss: RelationalLoss
 
     def __call__(self, seen: Embedded) -> Tensor:
-        """Returns a scalar.  All pairs count: neither labels nor the sampler's mask enter."""
+        """Returns a scalar, the mean over groups.  The sampler's mask does not enter."""
         columns = self.others(seen)
         s = similarities(seen.anchors, columns.x)
         t = similarities(self.teacher.rows(seen.who, like=seen.rows), self.taught(seen).x)
-        return self.loss(s, t, same_view(seen.who, columns.who))
+        own = same_view(seen.who, columns.who)
+        groups = self.among(seen.who, columns.who)
+        losses = [self.loss(s[a][..., x], t[a][..., x], own[a][:, x]) for a, x in groups]
+        return torch.stack(losses).mean()

@@ -30,8 +30,8 @@ PAIRWISE = {"contrastive": CONTRASTIVE, "triplet": TRIPLET, "multi-similarity": 
 CODEBOOKS = {"name": "codebooks", "subspaces": 2, "centroids": 4}
 RAML = [
     pair_term(loss={"name": "raml-absolute"}),
-    relational_term("raml-relational", others="teacher", weight=0.64),
-    relational_term("raml-relational", others="student", weight=0.77),
+    relational_term("raml-relational", others="teacher", among="label", weight=0.64),
+    relational_term("raml-relational", others="student", among="label", weight=0.77),
 ]
 
 

@@ -81,6 +81,10 @@ def test_no_gradient_reaches_the_teacher(method: str, tmp_path: Path) -> None:
         ),
         (relational_term("ssp", temperature=0.1), "compares with codebooks columns"),
         (relational_term("rkd-distance", others=CODEBOOKS), "student or teacher columns"),
+        (
+            relational_term("ssp", others=CODEBOOKS, among="label", temperature=0.1),
+            "centroids have no label",
+        ),
         (pair_term(weight=0), "weight"),
         (pair_term(minning=None), "minning"),
         (pair_term(loss={"name": "tripplet"}), "tripplet"),

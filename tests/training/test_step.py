@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from tests.training.tiny_batch import (
     batch_of,
     mixing,
     pair_term,
+    relational_term,
     teacher_cache,
     teacher_rows,
     tuples_of,
@@ -51,17 +53,28 @@ def test_regression_in_a_step_equals_its_slow_loop(tmp_path: Path) -> None:
 
 
 def test_raml_as_three_terms_equals_its_formula(tmp_path: Path) -> None:
-    student, batch = TinyStudent(), batch_of(LABELS)
+    """The relations are among the augmentations of one image, which is a label here."""
+    student, batch = TinyStudent(), batch_of([0, 1, 0, 2, 1, 2, 0, 1, 2])
     q, g = student(batch.images).detach().double(), teacher_rows()[batch.who.ids].double()
-    n = len(q)
-    absolute = sum(float((1 - q[i] @ g[i]) ** 2) for i in range(n)) / n
-    off = [(i, j) for i in range(n) for j in range(n) if i != j]
-    to_teacher = sum(float(q[i] @ g[j] - g[i] @ g[j]) ** 2 for i, j in off) / len(off)
-    to_itself = sum(float(q[i] @ q[j] - g[i] @ g[j]) ** 2 for i, j in off) / len(off)
+    absolute = sum(float((1 - q[i] @ g[i]) ** 2) for i in range(9)) / 9
+    to_teacher = to_itself = 0.0
+    for image in range(3):
+        views = [i for i in range(9) if int(batch.who.labels[i]) == image]
+        for i, j in permutations(views, 2):
+            to_teacher += float(q[i] @ g[j] - g[i] @ g[j]) ** 2 / (3 * 6)
+            to_itself += float(q[i] @ q[j] - g[i] @ g[j]) ** 2 / (3 * 6)
     expected = absolute + 0.64 * to_teacher + 0.77 * to_itself
-    assert take_step(objective_of(RAML, tmp_path), student, batch) == pytest.approx(
-        expected, rel=1e-6
-    )
+    found = take_step(objective_of(RAML, tmp_path), student, batch)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_relations_of_a_whole_batch_are_of_all_its_pairs(tmp_path: Path) -> None:
+    terms = [relational_term("raml-relational", others="teacher")]
+    student, batch = TinyStudent(), batch_of([0, 1, 0, 2])
+    q, g = student(batch.images).detach().double(), teacher_rows()[batch.who.ids].double()
+    slow = sum(float(q[i] @ g[j] - g[i] @ g[j]) ** 2 for i, j in permutations(range(4), 2)) / 12
+    found = take_step(objective_of(terms, tmp_path), student, batch)
+    assert found == pytest.approx(slow, rel=1e-6)
 
 
 def test_contr_plus_is_contrastive_and_regression(tmp_path: Path) -> None:

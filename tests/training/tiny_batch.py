@@ -105,13 +105,19 @@ def pair_term(**changes: Any) -> dict[str, Any]:
 
 
 def relational_term(
-    loss: str, *, others: Any = "student", weight: float = 1.0, **parameters: Any
+    loss: str,
+    *,
+    others: Any = "student",
+    weight: float = 1.0,
+    among: str = "batch",
+    **parameters: Any,
 ) -> dict[str, Any]:
     """A relational term of a configuration."""
     return {
         "kind": "relational",
         "weight": weight,
         "others": others if isinstance(others, dict) else {"name": others},
+        "among": among,
         "loss": {"name": loss, **parameters},
     }
 
