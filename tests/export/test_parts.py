@@ -104,3 +104,11 @@ def test_the_attentions_products_are_in_the_graph(glam: Exported) -> None:
     ops = [node.op_type for node in glam.net.graph.node]
     assert ops.count("MatMul") == 3  # V A of both, and Kᵀ Q over positions
     assert ops.count("Softmax") == 2
+
+
+@pytest.mark.slow
+def test_glam_at_full_size_is_the_network() -> None:
+    described = network(backbone="resnet101", attention=GLAM, head=GLAM_HEAD, dim=512)
+    exported = _exported(_random(described))
+    require_portable(exported.net, input_name=PIXELS_NAME)
+    assert (exported.torch_rows * exported.onnx_rows).sum(axis=1).min() >= 0.99999

@@ -6,17 +6,27 @@ import pytest
 import torch
 from torch import nn
 
-from tests.training.networks import network
+from tests.training.networks import GLAM, GLAM_HEAD, network
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
+from training.models.specs import Network
 
-TINY = "test_efficientnet"
 
-
-@pytest.mark.parametrize("name", [TINY, "test_resnet", "tf_efficientnet_lite0"])
-def test_the_frozen_norm_view_is_the_same_function_with_the_same_gradient(name: str) -> None:
+@pytest.mark.parametrize(
+    "described",
+    [
+        network(),
+        network(backbone="test_resnet"),
+        network(backbone="tf_efficientnet_lite0"),
+        network(adapt_dim=24, attention=GLAM, head=GLAM_HEAD),
+    ],
+    ids=["efficientnet", "resnet", "lite0", "every part"],
+)
+def test_the_frozen_norm_view_is_the_same_function_with_the_same_gradient(
+    described: Network,
+) -> None:
     torch.manual_seed(0)
-    embedder = Embedder(network(backbone=name)).eval()
+    embedder = Embedder(described).eval()
     for module in embedder.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
