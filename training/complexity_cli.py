@@ -38,15 +38,9 @@ def complexity(networks: NetworksArgument = None, *, size_px: SizeOption = 362) 
     )
 
     table = Table()
-    for header in (
-        "network",
-        "parameters (M)",
-        "published",
-        "GFLOPs",
-        "published",
-        "products only",
-    ):
-        table.add_column(header, justify="left" if header == "network" else "right")
+    table.add_column("network", no_wrap=True)
+    for header in ("million\nparameters", "published", "GFLOPs", "published", "products\nonly"):
+        table.add_column(header, justify="right")
     for label, network in map(described, networks) if networks else published_networks():
         found, stated = measure(network, size_px=size_px), published(network, size_px=size_px)
         table.add_row(
