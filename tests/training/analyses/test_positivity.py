@@ -42,7 +42,7 @@ def test_one_mixed_embedding_is_pulled_exactly_below_the_closed_form(
 
 
 def test_the_closed_form_worked_by_hand() -> None:
-    # ln(3) / (2 + 40) = 1.0986122887 / 42 = 0.0261574354: λ = 3/4 moves the base 0.5 up by it, 1/4 down.
+    # ln(3) / (2 + 40) = 0.0261574354: λ = 3/4 moves the base 0.5 up by it, 1/4 down.
     share = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
     found = multi_similarity_threshold(share, alpha=2, beta=40, base=0.5)
     expected = torch.tensor([0.4738425646, 0.5, 0.5261574354], dtype=torch.float64)
