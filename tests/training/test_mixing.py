@@ -120,6 +120,16 @@ def test_mined_pairs_mix_only_what_mining_left() -> None:
     assert mix.used.tolist() == [[True] * 3, *[[False] * 3] * 5]
 
 
+def test_an_anchor_uses_no_column_mixed_with_a_negative_it_does_not_use() -> None:
+    """Anchors 0 and 2 share the positive 1; only 0 has the negative 4, only 2 has 5."""
+    y, mask = torch.zeros(6, 6), torch.zeros(6, 6, dtype=torch.bool)
+    y[[0, 2], 1] = 1
+    mask[0, [1, 4]] = mask[2, [1, 5]] = True
+    mix = _draw(_spec(per_anchor=1), pairs=Pairs(y=y, mask=mask))
+    assert (mix.first.tolist(), mix.second.tolist()) == ([1, 1], [4, 5])
+    assert mix.used.nonzero().tolist() == [[0, 0], [2, 1]]
+
+
 @pytest.mark.parametrize("missing", ["positive", "negative"])
 def test_a_batch_with_nothing_to_mix_has_no_mixed_columns(missing: str) -> None:
     labels = torch.arange(6) if missing == "positive" else torch.zeros(6, dtype=torch.int64)
