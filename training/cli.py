@@ -66,7 +66,7 @@ def train(
         lorgnette train training/configs/student_lite0.yaml --data ~/photos \\
           --teacher runs/teacher --out runs/student
       symmetric, a network that makes its own space:
-        lorgnette train training/configs/aml/alone_2048.yaml --data ~/sets --out runs/alone
+        lorgnette train training/configs/aml/student_alone_2048.yaml --data ~/sets --out runs/alone
       a teacher, with ArcFace:
         lorgnette train training/configs/glam/global_local.yaml --data ~/sets --out runs/glam
       on two GPUs of one machine (of several: torchrun's --nnodes and --rdzv-endpoint, and an

@@ -12,6 +12,7 @@ import yaml
 from lorgnette.errors import InvalidConfiguration
 from tests.training.tiny_experiment import DATA, STUDENT
 from training.config import TeacherConfig, TrainConfig, config_sha256, load_config, save_resolved
+from training.yaml_file import read_yaml
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 
@@ -101,7 +102,81 @@ def test_the_digest_is_of_what_is_said_not_of_how(tmp_path: Path) -> None:
     assert TrainConfig.model_validate_json(json.dumps(saved["config"])) == plain
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_configuration_we_ship_is_valid(path: Path) -> None:
-    kind = TeacherConfig if path.stem.startswith("teacher") else TrainConfig
-    assert load_config(path, kind).name
+def test_every_configuration_we_ship_is_valid_and_has_a_name_of_its_own() -> None:
+    names = []
+    for path in CONFIGS.rglob("[!_]*.yaml"):
+        kind = TeacherConfig if path.parent == CONFIGS and "teacher" in path.stem else TrainConfig
+        names.append(load_config(path, kind).name)
+    assert len(names) == len(set(names)) >= 2 + 11 + 8 + 16 + 5
+
+
+def _pair(tmp_path: Path, base: str, top: str) -> Path:
+    (tmp_path / "_base.yaml").write_text(base)
+    return _written(tmp_path, f"extends: _base.yaml\n{top}")
+
+
+def test_an_extended_file_is_merged_key_by_key_and_lists_are_replaced(tmp_path: Path) -> None:
+    base = "a: {b: 1, c: [1, 2]}\nd: 3\n"
+    assert read_yaml(_pair(tmp_path, base, "a: {c: [3]}\ne: null\n")) == {
+        "a": {"b": 1, "c": [3]},
+        "d": 3,
+        "e": None,
+    }
+
+
+def test_a_null_replaces_and_another_name_replaces_the_whole(tmp_path: Path) -> None:
+    base = "name: a\nx: {y: 1}\nloss: {name: one, margin: 1}\nrule: {name: sgd, momentum: 0.9}\n"
+    top = "name: b\nx: null\nloss: {name: two}\nrule: {name: sgd, nesterov: true}\n"
+    assert read_yaml(_pair(tmp_path, base, top)) == {
+        "name": "b",
+        "x": None,
+        "loss": {"name": "two"},
+        "rule": {"name": "sgd", "momentum": 0.9, "nesterov": True},
+    }
+
+
+def test_what_is_resolved_has_the_digest_of_the_same_said_in_one_file(tmp_path: Path) -> None:
+    whole = load_config(_written(tmp_path, yaml.safe_dump(STUDENT)), TrainConfig)
+    base = yaml.safe_dump(STUDENT | {"name": "other", "averaging": None})
+    top = yaml.safe_dump({"name": STUDENT["name"], "averaging": STUDENT["averaging"]})
+    extended = load_config(_pair(tmp_path, base, top), TrainConfig)
+    assert config_sha256(extended) == config_sha256(whole)
+
+
+@pytest.mark.parametrize(
+    ("base", "top", "reason"),
+    [
+        ("extends: other.yaml\n", "a: 1\n", "one level only"),
+        ("- 1\n", "a: 1\n", "keys and values"),
+    ],
+)
+def test_a_file_that_cannot_be_extended_is_refused(
+    tmp_path: Path, base: str, top: str, reason: str
+) -> None:
+    with pytest.raises(InvalidConfiguration, match=reason):
+        read_yaml(_pair(tmp_path, base, top))
+
+
+def test_extending_a_file_that_is_not_there_names_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"absent\.yaml"):
+        read_yaml(_written(tmp_path, "extends: absent.yaml\n"))
+    with pytest.raises(InvalidConfiguration, match="name of a file"):
+        read_yaml(_written(tmp_path, "extends: [a, b]\n"))
+
+
+def test_a_query_model_without_a_term_that_asks_the_teacher_is_refused(tmp_path: Path) -> None:
+    wrong = copy.deepcopy(STUDENT)
+    loss = {"name": "contrastive", "margin_cosine": 0.5}
+    wrong["objective"]["terms"][0] |= {"others": "student", "self_pair": "ignore", "loss": loss}
+    with pytest.raises(InvalidConfiguration, match="no term of the objective asks the teacher"):
+        load_config(_written(tmp_path, yaml.safe_dump(wrong)), TrainConfig)
+
+
+def test_mixing_a_loss_that_takes_hard_labels_only_is_refused(tmp_path: Path) -> None:
+    wrong = copy.deepcopy(STUDENT)
+    mixing = {"where": "embedding", "layer": None, "pairs": "positive-negative", "alpha": 2.0}
+    mixing |= {"draw": "batch", "per_anchor": 1, "weight": 0.4}
+    loss = {"name": "triplet", "margin_cosine": 0.1}
+    wrong["objective"]["terms"][0] |= {"self_pair": "ignore", "mixing": mixing, "loss": loss}
+    with pytest.raises(InvalidConfiguration, match="triplet takes 0 or 1 only"):
+        load_config(_written(tmp_path, yaml.safe_dump(wrong)), TrainConfig)
