@@ -92,8 +92,8 @@ def _embedder_of_pool(spec: MinedTuplesSampling, student: Embed, teacher: RowCac
             "sampling.mined_in is `teacher`, and there is no teacher: give --teacher, or mine in "
             "the student's own space"
         )
-    cache = teacher
-    return lambda photographs: cache.rows(photographs % cache.binding.count)
+    # The first round's row of photograph i is row i.
+    return teacher.rows
 
 
 def _require_one_class_a_view(spec: Sampling, views: Views) -> None:

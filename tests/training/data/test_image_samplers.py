@@ -100,6 +100,18 @@ def test_a_small_class_shows_a_photograph_again_only_after_all_of_it() -> None:
         assert len({n // COUNT for n in numbers}) == 2
 
 
+def test_a_class_goes_on_to_views_it_has_not_shown() -> None:
+    """Class 0 needs two views an epoch, class 3 with six photographs one; there are four."""
+    shown: dict[int, dict[int, set[int]]] = {0: {}, 3: {}}
+    for epoch in range(8):
+        for n in (n for batch in _numbers(_balanced(0), epoch) for n in batch):
+            if LABELS[n % COUNT] in shown:
+                shown[LABELS[n % COUNT]].setdefault(epoch, set()).add(n // COUNT)
+    assert len(shown[0]) >= 4
+    assert all(views == {2 * epoch % 4, (2 * epoch + 1) % 4} for epoch, views in shown[0].items())
+    assert all(views == {epoch % 4} for epoch, views in shown[3].items())
+
+
 def test_all_classes_are_shown_in_the_long_run() -> None:
     shown = {n % COUNT for epoch in range(30) for b in _numbers(_balanced(0), epoch) for n in b}
     assert shown == set(range(COUNT))

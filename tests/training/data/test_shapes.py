@@ -61,6 +61,23 @@ def test_all_groups_but_at_the_borders_are_of_one_shape() -> None:
     assert mixed <= len(ASPECTS) - 1
 
 
+def test_a_batch_of_two_shapes_takes_the_one_most_of_it_has() -> None:
+    """Hand-worked: 3 tall ones and 7 wide ones in fives, so that one batch has 3 and 2 of them."""
+    shapes = Shapes((0.75, 4 / 3), np.array([0] * 3 + [1] * 7, dtype=np.int64))
+    groups = shapes.groups(np.arange(10), size=5, random=np.random.default_rng(0))
+    found = {tuple(sorted(shapes.nearest[places].tolist())): aspect for places, aspect in groups}
+    assert found == {(0, 0, 0, 1, 1): 0.75, (1, 1, 1, 1, 1): 4 / 3}
+    fewer = Shapes((0.75, 4 / 3), np.array([0] * 2 + [1] * 8, dtype=np.int64))
+    groups = fewer.groups(np.arange(10), size=5, random=np.random.default_rng(0))
+    assert {aspect for _, aspect in groups} == {4 / 3}
+
+
+def test_the_shapes_come_in_random_order() -> None:
+    groups = _some().groups(np.arange(200), size=8, random=np.random.default_rng(0))
+    aspects = [aspect for _, aspect in groups]
+    assert aspects != sorted(aspects)
+
+
 def test_groups_are_drawn_anew_by_their_generator() -> None:
     shapes = _some()
 

@@ -111,6 +111,16 @@ def test_mining_sees_the_student_of_the_moment_and_remembers_it() -> None:
         np.testing.assert_array_equal(now.members, resumed.members)
 
 
+def test_the_same_tuples_are_batched_differently_in_another_epoch() -> None:
+    sampler = _mined()
+    mined = sampler.mine(3)
+
+    def anchors(epoch: int) -> list[list[int]]:
+        return [(c.members[:, 0] % COUNT).tolist() for c in sampler.choices(epoch, mined)]
+
+    assert anchors(3) != anchors(4)
+
+
 def test_anchors_and_pool_may_be_embedded_by_different_networks() -> None:
     asked: dict[str, list[int]] = {}
 
