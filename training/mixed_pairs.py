@@ -1,8 +1,9 @@
 """Metrix as a part of a term: the similarities of mixed examples, and what is wanted of them.
 
-Which examples are mixed follows from who the anchors of the loss are: the columns, or, against
-proxies, which are the anchors there (ProxyAnchor) and no images, the batch's own anchors.  Mixing
-the teacher's cached columns is an extension of ours: Venkataramanan et al. mix the student's.
+Which examples are mixed follows from the loss: its columns, or, against proxies, which are no
+images, the batch's own anchors: these are the others of ProxyAnchor, and the anchors of
+ProxyNCA++.  Mixing the teacher's cached columns is an extension of ours: Venkataramanan et al. mix
+the student's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from training.mixing import (
     mixed_features,
     mixed_images,
     mixed_pairs,
+    pairs_of_mixed_anchors,
 )
 from training.mixing_spec import MixSpec
 from training.others import Columns, similarities
@@ -73,11 +75,40 @@ class MixedAnchors:
 
     def __call__(self, seen: Embedded, columns: Columns, pairs: Pairs) -> tuple[Tensor, Pairs]:
         """Returns S `[V, C]` and its pairs."""
-        nobody = torch.zeros_like(pairs.mask.T)
-        mix = draw_mix(pairs.T, self.spec, own=nobody, generator=seen.random)
-        images = seen.batch.images[seen.batch.anchors]
-        v = _mixed_rows(seen, images, seen.anchors, mix, self.spec)
-        return similarities(v, columns.x), mixed_pairs(pairs.T, mix).T
+        s, mix = _mixed_examples(seen, columns, pairs, self.spec)
+        return s, mixed_pairs(pairs.T, mix).T
+
+
+@dataclass(frozen=True)
+class MixedExamples:
+    """Each mixed anchor against every proxy, with the soft labels of its two halves.
+
+    With `MixedAnchors` a softmax over proxies (ProxyNCA++) would see one proxy a row, the positive
+    one: a constant, without gradient.  That the paper mixes so is not verified.
+    """
+
+    spec: MixSpec
+
+    @property
+    def weight(self) -> float:
+        """Of the mixed loss beside the clean one."""
+        return self.spec.weight
+
+    def __call__(self, seen: Embedded, columns: Columns, pairs: Pairs) -> tuple[Tensor, Pairs]:
+        """Returns S `[V, C]` and its pairs."""
+        s, mix = _mixed_examples(seen, columns, pairs, self.spec)
+        return s, pairs_of_mixed_anchors(pairs, mix)
+
+
+def _mixed_examples(
+    seen: Embedded, columns: Columns, pairs: Pairs, spec: MixSpec
+) -> tuple[Tensor, Mix]:
+    """S `[V, C]` of mixed anchors: for each proxy of the batch, one of its own with another's."""
+    nobody = torch.zeros_like(pairs.mask.T)
+    mix = draw_mix(pairs.T, spec, own=nobody, generator=seen.random)
+    images = seen.batch.images[seen.batch.anchors]
+    v = _mixed_rows(seen, images, seen.anchors, mix, spec)
+    return similarities(v, columns.x), mix
 
 
 def _mixed_rows(seen: Embedded, images: Tensor, x: Tensor, mix: Mix, spec: MixSpec) -> Tensor:

@@ -5,7 +5,9 @@ is the only difference between mixing images, features and embeddings.  The loss
 gets similarities and pairs.  Venkataramanan et al., ICLR 2022.
 
 A loss whose anchors are the columns (ProxyAnchor: proxies) has the rows of S as its others: give
-`draw_mix` the transposed pairs, mix the rows, and transpose the mixed pairs back.
+`draw_mix` the transposed pairs, mix the rows, and transpose the mixed pairs back.  A loss whose
+anchors are rows but whose columns cannot be mixed (ProxyNCA++) mixes its anchors: see
+`pairs_of_mixed_anchors`.
 """
 
 from __future__ import annotations
@@ -80,6 +82,19 @@ def mixed_pairs(pairs: Pairs, mix: Mix) -> Pairs:
     """The pairs `[A, V]` of the anchors with the mixed columns: `y' = y Mᵀ` in [0, 1]."""
     share = mix.share.to(pairs.y.dtype)
     return Pairs(y=torch.lerp(pairs.y[:, mix.second], pairs.y[:, mix.first], share), mask=mix.used)
+
+
+def pairs_of_mixed_anchors(pairs: Pairs, mix: Mix) -> Pairs:
+    """The pairs `[V, X]` of mixed anchors with the others: `y' = M y`; `mix.used` is not asked.
+
+    pairs: `[A, X]`; the mix is of its rows.  Used is what both halves use: a softmax over the
+    others needs all of them, and of the only positive it would be 1 whatever the network says.
+    """
+    share = mix.share.to(pairs.y.dtype)[:, None]
+    return Pairs(
+        y=torch.lerp(pairs.y[mix.second], pairs.y[mix.first], share),
+        mask=pairs.mask[mix.first] & pairs.mask[mix.second],
+    )
 
 
 def mixed_images(student: nn.Module, images: Tensor, mix: Mix) -> Tensor:

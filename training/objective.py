@@ -17,8 +17,7 @@ from training.mining import (
     SemiHardNegatives,
     all_pairs,
 )
-from training.mixed_pairs import MixedAnchors, MixedColumns, Mixing
-from training.mixing_spec import MixSpec
+from training.mixed_pairs import MixedAnchors, MixedColumns, MixedExamples, Mixing
 from training.objective_spec import (
     WITHOUT_NEGATIVES,
     CodebooksSpec,
@@ -83,7 +82,7 @@ def _pair_term(spec: PairTermSpec, means: _Means) -> PairTerm:
         self_pair=spec.self_pair,
         learnable=require_positives if spec.loss.name in WITHOUT_NEGATIVES else require_both,
         mining=_mining(spec.mining),
-        mixing=_mixing(spec.mixing, others=spec.others),
+        mixing=_mixing(spec),
         loss=build_pair_loss(spec.loss),
     )
 
@@ -154,7 +153,11 @@ def _mining(spec: MiningSpec | None) -> Mining:
     return SemiHardNegatives(spec.margin_cosine)
 
 
-def _mixing(spec: MixSpec | None, *, others: str) -> Mixing | None:
-    if spec is None:
+def _mixing(spec: PairTermSpec) -> Mixing | None:
+    if spec.mixing is None:
         return None
-    return MixedAnchors(spec) if others == "proxies" else MixedColumns(spec)
+    if spec.others != "proxies":
+        return MixedColumns(spec.mixing)
+    # ProxyAnchor's anchors are the proxies; every other loss has rows as anchors.
+    kind = MixedAnchors if spec.loss.name == "proxy-anchor" else MixedExamples
+    return kind(spec.mixing)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from lorgnette.errors import InvalidConfiguration
+from training.losses.proxy import ProxyNca
 from training.mixing import (
     Mix,
     draw_mix,
@@ -18,6 +19,7 @@ from training.mixing import (
     mixed_features,
     mixed_images,
     mixed_pairs,
+    pairs_of_mixed_anchors,
 )
 from training.mixing_spec import MixSpec
 from training.pairs import Identity, Pairs, pair_up
@@ -256,3 +258,27 @@ def test_an_ambiguous_layer_is_refused() -> None:
 def test_a_layer_is_named_for_feature_mixing_and_only_then(where: str, layer: str | None) -> None:
     with pytest.raises(ValidationError, match="name a layer for 'feature'"):
         _spec(where=where, layer=layer)
+
+
+def test_mixed_anchors_are_paired_with_all_others_that_both_halves_use() -> None:
+    mix = _draw(_spec())
+    pairs = Pairs(y=_pairs().y.double(), mask=_pairs().mask)
+    mixed = pairs_of_mixed_anchors(pairs, mix)
+    torch.testing.assert_close(mixed.y, _dense(mix, 6) @ pairs.y, rtol=1e-12, atol=1e-12)
+    for v, halves in enumerate(zip(mix.first.tolist(), mix.second.tolist(), strict=True)):
+        assert mixed.mask[v].nonzero().flatten().tolist() == [
+            x for x in range(6) if x not in halves
+        ]
+
+
+def test_the_softmax_over_proxies_learns_from_mixed_anchors() -> None:
+    """With the one used proxy a row it would be constant: a Metrix that does nothing."""
+    examples = Identity(ids=torch.arange(6), labels=LABELS)
+    proxies = Identity(ids=-1 - torch.arange(3), labels=torch.arange(3))
+    pairs = pair_up(examples, proxies, self_pair="ignore")
+    nobody = torch.zeros(3, 6, dtype=torch.bool)
+    mix = draw_mix(pairs.T, _spec(), own=nobody, generator=np.random.default_rng(0))
+    s = _rows(len(mix.first), 3).clamp(-1, 1).requires_grad_()
+    torch.autograd.backward(ProxyNca(temperature=0.5)(s, pairs_of_mixed_anchors(pairs, mix)))
+    assert s.grad is not None
+    assert torch.all(s.grad.abs().sum(dim=1) > 1e-6)

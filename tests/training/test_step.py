@@ -229,6 +229,24 @@ def test_mixed_examples_of_a_batch_are_drawn_by_the_generator_alone(tmp_path: Pa
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.parametrize(
+    ("mixed", "clean"),
+    [
+        ("asymmetric Metrix", "AML multi-similarity"),
+        ("Metrix ProxyAnchor", "ProxyAnchor"),
+        ("Metrix ProxyNCA++", "ProxyNCA++"),
+    ],
+)
+def test_mixing_teaches_the_student_something(mixed: str, clean: str, tmp_path: Path) -> None:
+    """A mixed loss may be more than 0 and yet constant."""
+    gradients = []
+    for method in (mixed, clean):
+        student = TinyStudent()
+        take_step(objective_of(TABLE[method], tmp_path), student, batch_of(LABELS))
+        gradients.append(torch.cat([p.grad.flatten() for p in student.parameters()]))
+    assert (gradients[0] - gradients[1]).norm() > 1e-3 * gradients[1].norm()
+
+
 def test_a_mixed_loss_without_anything_to_mix_is_the_clean_one(tmp_path: Path) -> None:
     """Mining that leaves no negative leaves nothing to be mixed."""
     mining = {"name": "semi-hard-negatives", "margin_cosine": 1e-6}
