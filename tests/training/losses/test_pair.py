@@ -103,6 +103,15 @@ def test_proxy_anchor_has_two_denominators() -> None:
     assert loss == pytest.approx(pull / 1 + push / 3, rel=1e-12)
 
 
+def test_a_proxy_without_a_used_pair_counts_in_neither_denominator() -> None:
+    s, y = cosines(4, 3, seed=10), torch.eye(4, 3, dtype=torch.float64)
+    mask = torch.tensor([True, False, True]).expand(4, 3)
+    loss = ProxyAnchor(alpha=4, margin_cosine=0.1)
+    kept = [0, 2]
+    without = loss(s[:, kept], Pairs(y=y[:, kept], mask=mask[:, kept]))
+    torch.testing.assert_close(loss(s, Pairs(y=y, mask=mask)), without, rtol=1e-12, atol=0)
+
+
 def test_the_temperature_of_proxy_nca_is_of_the_squared_distance() -> None:
     """Twice the cosine over T: a softmax of the cosine has the temperature T/2."""
     s, y = cosines(5, 4, seed=7), torch.eye(5, 4, dtype=torch.float64)

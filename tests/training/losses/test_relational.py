@@ -11,8 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lorgnette.errors import InvalidConfiguration
+from tests.training.losses import reference_relational
 from tests.training.losses.cases import embeddings, oblong, square, student_columns
-from tests.training.losses.reference_relational import angle_cosine, smooth_l1
+from tests.training.losses.reference_relational import (
+    RelationalOracle,
+    angle_cosine,
+    smooth_l1,
+)
 from training.losses.ranking import D3, DarkRank, Rop
 from training.losses.relational import (
     Csd,
@@ -86,11 +91,32 @@ def test_darkrank_by_the_cosine_is_that_of_half_the_squared_distance() -> None:
     assert float(loss) == pytest.approx(slow, rel=1e-12)
 
 
-def test_darkrank_leaves_out_a_column_that_is_ones_own_where_too_few_others_are_left() -> None:
-    given = square(8)
-    loss = DarkRank(alpha=3, beta=3, nearest=7)
-    wide = DarkRank(alpha=3, beta=3, nearest=8)(given.s, given.t, given.own)
-    torch.testing.assert_close(wide, loss(given.s, given.t, given.own), rtol=1e-12, atol=0)
+@pytest.mark.parametrize(
+    ("loss", "oracle"),
+    [
+        (DarkRank(alpha=3, beta=3, nearest=9), reference_relational.darkrank(3, 3, 9)),
+        (
+            D3(nearest=10, first_order_weight=0, hard_weight=2, simple_weight=1),
+            reference_relational.d3(10, 0, 2, 1),
+        ),
+    ],
+    ids=["darkrank", "d3still"],
+)
+def test_ones_own_column_is_left_out_also_where_all_columns_are_looked_at(
+    loss: RelationalLoss, oracle: RelationalOracle
+) -> None:
+    given = oblong(8)
+    slow = oracle(given.s.tolist(), given.t.tolist(), given.own.tolist())
+    assert float(loss(given.s, given.t, given.own)) == pytest.approx(slow, rel=1e-12)
+
+
+def test_rkd_distances_of_0_are_no_part_of_their_mean() -> None:
+    given = oblong(17)
+    s, t = given.s.clone(), given.t.clone()
+    s[0, 3:5] = 1
+    t[1, 6] = 1
+    slow = reference_relational.rkd_distance(s.tolist(), t.tolist(), given.own.tolist())
+    assert float(RkdDistance()(s, t, given.own)) == pytest.approx(slow, rel=1e-12)
 
 
 def test_csd_is_0_where_the_student_is_the_teacher_at_its_own_temperature() -> None:
