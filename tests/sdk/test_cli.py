@@ -254,7 +254,7 @@ def use_verb(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setattr(_verbs, "entry_points", lambda group: [entry(value)])
 
 
-VERB_MODULE = '''
+VERB_MODULE = '''"""Verbs of another distribution."""
 import typer
 
 def works(count: int = 2, *, name: str = typer.Option("x", help="A name.")) -> None:
@@ -312,6 +312,23 @@ def test_a_verb_that_cannot_load_does_not_spoil_the_help(
     assert "extra-verb  Not installed" in run("--help").out
     ran = run("extra-verb", "folder", "--option", "--help")
     assert "lorgnette-app[training]" in ran.err
+
+
+@pytest.mark.usefixtures("_verb_module")
+def test_verbs_with_a_dot_in_their_names_are_a_group(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"box.open": "verb_module:works", "box.shut": "heavy_verb_module:any"}
+    entries = [EntryPoint(name, f"{at} [service]", _verbs.GROUP) for name, at in named.items()]
+    monkeypatch.setattr(_verbs, "entry_points", lambda group: entries)
+    assert run("box", "open", "--count", 5).out == "x 5\n"
+    assert "box     Verbs of another distribution." in run("--help").out
+    shown = run("box", "-h").out
+    assert "A verb of another distribution." in shown
+    assert "shut  Not installed" in shown
+    ran = run("box", "shut", "--anything")
+    assert ran.code == 2
+    assert "`lorgnette box shut` needs module_nobody_has" in ran.err
 
 
 @pytest.mark.usefixtures("_verb_module")

@@ -88,6 +88,10 @@ def _of_tar(archive: Path) -> Iterator[Member]:
                 yield Member(_inside(safe.name, archive), safe.size, content)
             elif not safe.isdir():
                 log.warning("left out of %s: the link %s", archive.name, info.name)
+        # tarfile stops at the mark of the archive's end; gzip's checksum comes after it.
+        assert file.fileobj is not None, "an open archive has a file"
+        while file.fileobj.read(CHUNK_BYTES):
+            pass
 
 
 def _opened(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -106,6 +106,7 @@ def _listed(home: Path) -> list[tuple[Path, str, int]]:
 def _annotations(path: Path) -> tuple[list[str], list[tuple[str, int]]]:
     """The names of the classes, and each image's path with the number of its class."""
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -118,8 +119,8 @@ def _annotations(path: Path) -> tuple[list[str], list[tuple[str, int]]]:
         ]
     except OSError as error:
         raise InvalidDataset(f"cannot read {path}: {error}") from error
-    # loadmat documents no error of its own: damage shows as any of these.
-    except (ValueError, TypeError, KeyError, IndexError, NotImplementedError) as error:
+    # Damage shows as any of these; NotImplementedError: MATLAB 7.3 writes another format.
+    except (MatReadError, ValueError, LookupError, TypeError, NotImplementedError) as error:
         raise InvalidDataset(
             f"{path} is not the annotation file of Cars196 ({error!r:.120}): fetch it again"
         ) from error

@@ -11,6 +11,8 @@ import pickletools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from lorgnette.errors import InvalidDataset, UnsafeFile
 from training.data.public.pickle_numpy import Name, Unfinished, built, named, reduced
 
@@ -72,14 +74,16 @@ class _Machine:
     def __init__(self) -> None:
         self._stack: list[object] = []
         self._memo: dict[int, object] = {}
+        # Tuples with a name in them are arguments of a call, and never data.
+        self._arguments: dict[int, tuple[object, ...]] = {}
         self._acts: Mapping[str, Callable[[], None]] = {
             "MARK": lambda: self._stack.append(_MARK),
-            "LIST": lambda: self._stack.append(self._to_mark()),
-            "TUPLE": lambda: self._stack.append(tuple(self._to_mark())),
-            "TUPLE1": lambda: self._tuple(1),
-            "TUPLE2": lambda: self._tuple(2),
-            "TUPLE3": lambda: self._tuple(3),
-            "DICT": lambda: self._stack.append(_filled({}, self._to_mark())),
+            "LIST": lambda: self._stack.append(self._data(self._to_mark())),
+            "TUPLE": lambda: self._tuple(self._to_mark()),
+            "TUPLE1": lambda: self._tuple(self._popped(1)),
+            "TUPLE2": lambda: self._tuple(self._popped(2)),
+            "TUPLE3": lambda: self._tuple(self._popped(3)),
+            "DICT": lambda: self._stack.append(self._filled({}, self._to_mark())),
             "APPEND": lambda: self._append([self._pop()]),
             "APPENDS": lambda: self._append(self._to_mark()),
             "SETITEM": lambda: self._set_items(self._popped(2)),
@@ -113,9 +117,7 @@ class _Machine:
 
     def result(self) -> object:
         """What the whole pickle stands for."""
-        (only,) = self._stack
-        if isinstance(only, Name | Unfinished) or only is _MARK:
-            raise UnsafeFile("it holds a name, no data")
+        (only,) = self._data(self._popped(len(self._stack)))
         return only
 
     def _pop(self) -> object:
@@ -127,8 +129,20 @@ class _Machine:
     def _popped(self, count: int) -> list[object]:
         return [self._pop() for _ in range(count)][::-1]
 
-    def _tuple(self, count: int) -> None:
-        self._stack.append(tuple(self._popped(count)))
+    def _tuple(self, values: list[object]) -> None:
+        made = tuple(values)
+        if not all(map(self._is_data, values)):
+            self._arguments[id(made)] = made
+        self._stack.append(made)
+
+    def _is_data(self, value: object) -> bool:
+        is_word = isinstance(value, Name | Unfinished | np.dtype)
+        return not is_word and id(value) not in self._arguments
+
+    def _data(self, values: list[object]) -> list[object]:
+        if not all(map(self._is_data, values)):
+            raise UnsafeFile("it holds a name where data belongs")
+        return values
 
     def _to_mark(self) -> list[object]:
         last = len(self._stack) - 1
@@ -150,13 +164,21 @@ class _Machine:
         target = self._stack[-1]
         if not isinstance(target, list):
             raise UnsafeFile(f"it appends to a {type(target).__name__}")
-        target.extend(values)
+        target.extend(self._data(values))
 
     def _set_items(self, values: list[object]) -> None:
         target = self._stack[-1]
         if not isinstance(target, dict):
             raise UnsafeFile(f"it sets items of a {type(target).__name__}")
-        _filled(target, values)
+        self._filled(target, values)
+
+    def _filled(self, target: dict[object, object], values: list[object]) -> dict[object, object]:
+        for key, value in zip(values[::2], self._data(values[1::2]), strict=True):
+            # The hash of a deeply nested tuple would overflow the interpreter's own stack.
+            if not isinstance(key, str | int | bytes):
+                raise UnsafeFile(f"it uses a {type(key).__name__} as a key")
+            target[key] = value
+        return target
 
     def _stack_global(self) -> None:
         module, name = self._popped(2)
@@ -176,15 +198,6 @@ class _Machine:
         for number in target.numbers:
             self._memo[number] = whole
         self._stack.append(whole)
-
-
-def _filled(target: dict[object, object], values: list[object]) -> dict[object, object]:
-    for key, value in zip(values[::2], values[1::2], strict=True):
-        # The hash of a deeply nested tuple would overflow the interpreter's own stack.
-        if not isinstance(key, str | int | bytes):
-            raise UnsafeFile(f"it uses a {type(key).__name__} as a key")
-        target[key] = value
-    return target
 
 
 def _number(argument: object) -> int:

@@ -2,7 +2,7 @@
 
 An array is `_reconstruct(ndarray, (0,), b'b')` with a state to be set, from Python's protocol 5 on
 `_frombuffer(bytes, dtype, shape, order)`; a scalar is `scalar(dtype, bytes)`; protocols below 3
-write bytes as `_codecs.encode(text, 'latin1')`.
+write bytes as `_codecs.encode(text, 'latin1')`, and none at all as `bytes()`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from lorgnette.errors import UnsafeFile
 
-Known = Literal["ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer", "encode"]
+Known = Literal["ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer", "encode", "bytes"]
 
 _KNOWN: Mapping[tuple[str, str], Known] = {
     ("numpy", "ndarray"): "ndarray",
@@ -29,6 +29,7 @@ _KNOWN: Mapping[tuple[str, str], Known] = {
     ("numpy.core.numeric", "_frombuffer"): "_frombuffer",
     ("numpy._core.numeric", "_frombuffer"): "_frombuffer",
     ("_codecs", "encode"): "encode",
+    ("__builtin__", "bytes"): "bytes",
 }
 _NUMERIC = re.compile(r"b1|[iu][1248]|f[248]")
 
@@ -72,6 +73,8 @@ def reduced(callee: Name, arguments: tuple[object, ...]) -> object:
             return _array(raw, dtype, shape, order)
         case "encode", (str(text), "latin1" | "latin-1"):
             return text.encode("latin-1")
+        case "bytes", ():
+            return b""
         case _:
             raise UnsafeFile(f"it calls {callee.known} with something numpy does not write")
 

@@ -23,16 +23,7 @@ def unpack(
     record: the archive's name in `RECORDS`.  on_bytes: told how many bytes are unpacked.
     Raises `UnsafeFile` or `InvalidDataset` for the archive, `DiskFull`.
     """
-    done = 0
-    lines = []
-    for member in members(archive):
-        path = placing(member.path)
-        if path is None:
-            continue
-        _put(member, home / path)
-        lines.append(f"{member.size_bytes}\t{path}\n")
-        done += member.size_bytes
-        on_bytes(done)
+    lines = list(_put_all(archive, home, placing, on_bytes))
     if not lines:
         raise InvalidDataset(f"{archive} holds none of the files that were expected in it")
     # The record must not outlive, in a power cut, the files that it says are there.
@@ -45,6 +36,30 @@ def is_unpacked(home: Path, record: str) -> bool:
     """Whether all files an archive once gave are still there, with their sizes."""
     path = _record(home, record)
     return path.is_file() and all(_has_size(home / name, size) for name, size in _entries(path))
+
+
+def _put_all(
+    archive: Path, home: Path, placing: Placing, on_bytes: Callable[[int], None]
+) -> Iterator[str]:
+    """The lines of the record."""
+    written: list[Path] = []
+    done = 0
+    try:
+        for member in members(archive):
+            path = placing(member.path)
+            if path is None:
+                continue
+            if not _has_size(home / path, member.size_bytes):
+                written.append(home / path)
+                _put(member, home / path)
+            done += member.size_bytes
+            on_bytes(done)
+            yield f"{member.size_bytes}\t{path}\n"
+    except InvalidDataset:
+        # Only at its end does gzip say that something before was wrong.
+        for suspect in written:
+            suspect.unlink(missing_ok=True)
+        raise
 
 
 def _entries(record: Path) -> Iterator[tuple[str, int]]:
@@ -62,12 +77,13 @@ def _has_size(path: Path, size_bytes: int) -> bool:
 
 
 def _put(member: Member, target: Path) -> None:
-    if _has_size(target, member.size_bytes):
-        return
     beside = target.with_name(f".{target.name}.part")
     with writing_to(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            for chunk in member.chunks:
-                file.write(chunk)
-        beside.replace(target)
+        try:
+            with beside.open("wb") as file:
+                for chunk in member.chunks:
+                    file.write(chunk)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
