@@ -105,7 +105,8 @@ class GroupSize:
 class Balanced:
     """Some classes per batch, the same number of photographs of each, all classes in turn.
 
-    A class with fewer photographs than that shows them again, in other views.
+    A class with fewer photographs than that shows them again, in other views.  So photographs
+    without labels, each a class of its own, are sampled by their views, as RAML does.
     """
 
     listing: Labelled
@@ -117,7 +118,7 @@ class Balanced:
         """Raises `InvalidConfiguration` for too few classes, photographs of one, or views."""
         require_classes(self.listing, least=self.spec.classes, reason="a batch has as many")
         sizes = np.bincount(self.listing.labels, minlength=len(self.listing.classes))
-        if sizes.min() < 2:
+        if sizes.min() < 2 <= sizes.max():
             alone = [self.listing.classes[i] for i in np.flatnonzero(sizes < 2)]
             raise InvalidConfiguration(
                 f"{len(alone)} classes have one photograph, the first is {alone[0]}: without a "

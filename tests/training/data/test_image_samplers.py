@@ -165,3 +165,13 @@ def test_the_batches_of_a_group_take_its_shape() -> None:
 def test_a_wrong_sampling_names_its_key(sampling: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         TypeAdapter(Sampling).validate_json(json.dumps(sampling))
+
+
+def test_photographs_without_labels_are_sampled_by_their_views() -> None:
+    """RAML: a batch is several augmentations of each of some images."""
+    spec = BalancedSampling(name="balanced", classes=2, per_class=3)
+    sampler = Balanced(listing([0, 1, 2, 3]), spec, seed=0, rounds=3)
+    for choice in sampler.choices(0, None):
+        photographs, views = choice.numbers % 4, choice.numbers // 4
+        assert sorted(np.bincount(photographs, minlength=4)) == [0, 0, 3, 3]
+        assert views.tolist() == [0, 1, 2] * 2
