@@ -20,11 +20,13 @@ from training.evaluation.stored_rows import RowStore
 class Subject:
     """N photographs, the queries and the gallery among them.
 
+    made_by: the teacher's and the student's name, and how images reach them.
     paths: `[N]`.  names: the K classes, sorted.  labels: int64 `[N]`, positions in `names`.
     teacher, student: unit rows `[N, D]` of one space.  queries, gallery: int64, positions in N.
     is_leave_one_out: the queries are the gallery, and none finds itself.
     """
 
+    made_by: tuple[str, str]
     folder: Path
     paths: tuple[Path, ...]
     names: tuple[str, ...]
@@ -82,15 +84,30 @@ def see(teacher: ShotEncoder, student: ShotEncoder, protocol: Protocol, store: R
     )
     # A photograph that cannot be read has a row of zeros.
     is_read = np.array([t.any() and s.any() for t, s in zip(teaching, learned, strict=True)])
-    return subject_of(protocol, teacher=teaching, student=learned, is_read=is_read)
+    teachers, students = (
+        f"{origin.name} ({origin.preparation})" for origin in (teacher.origin, student.origin)
+    )
+    return subject_of(
+        protocol,
+        teacher=teaching,
+        student=learned,
+        is_read=is_read,
+        made_by=(teachers, students),
+    )
 
 
 def subject_of(
-    protocol: Protocol, *, teacher: Vectors, student: Vectors, is_read: NDArray[np.bool_]
+    protocol: Protocol,
+    *,
+    teacher: Vectors,
+    student: Vectors,
+    is_read: NDArray[np.bool_],
+    made_by: tuple[str, str],
 ) -> Subject:
     """Keep of the protocol's N photographs those that could be read, and number them anew.
 
-    teacher, student: `[N, D]`.  is_read: bool `[N]`.  Raises as `see` does.
+    teacher, student: `[N, D]`.  is_read: bool `[N]`.  made_by: see `Subject`.
+    Raises as `see` does.
     """
     kept = np.flatnonzero(is_read)
     numbers = np.cumsum(is_read) - 1
@@ -106,6 +123,7 @@ def subject_of(
     classes = [path.relative_to(protocol.folder).parts[0] for path in paths]
     names, labels = np.unique(np.array(classes), return_inverse=True)
     return Subject(
+        made_by=made_by,
         folder=protocol.folder,
         paths=paths,
         names=tuple(str(name) for name in names),

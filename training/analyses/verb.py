@@ -27,7 +27,10 @@ def run_analyses(
     positivity = study_positivity(subject, loss, mix, seed=seed)
     for picture in (draw_geometry(geometry), draw_positivity(positivity, loss)):
         write_atomically(out / f"{picture.name}.png", picture.png)
+    teacher, student = subject.made_by
     record = {
+        "gallery": teacher,
+        "query": student,
         "dataset": subject.folder.name,
         "protocol": "leave-one-out" if subject.is_leave_one_out else "gallery and query",
         "photographs": {"queries": len(subject.queries), "gallery": len(subject.gallery)},

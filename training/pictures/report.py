@@ -100,7 +100,9 @@ def _score_rows(found: Mapping[str, Retrieval]) -> tuple[ScoreRow, ...]:
 
 def _conditions(subject: Subject, *, queries: int) -> str:
     protocol = "leave-one-out" if subject.is_leave_one_out else "queries and gallery by its splits"
+    teacher, student = subject.made_by
     return (
+        f"Teacher: {teacher}. Student: {student}. "
         f"{visible(subject.folder.name)}, {protocol}: {queries} queries with something to find, "
         f"{len(subject.gallery)} photographs in the gallery, {len(subject.names)} classes. "
         "Ratios are to teacher → teacher."

@@ -20,6 +20,7 @@ def subject(
     teacher = centres[labels] + spread * random.standard_normal((count, dim))
     student = teacher + spread * random.standard_normal((count, dim))
     return Subject(
+        made_by=("a teacher (as it is)", "a student (as it is)"),
         folder=Path("things"),
         paths=tuple(Path("things") / f"class{c}" / f"{n}.jpg" for n, c in enumerate(labels)),
         names=tuple(f"class{c}" for c in range(classes)),

@@ -76,12 +76,15 @@ def _protocol() -> Protocol:
 def test_photographs_that_could_not_be_read_are_left_out() -> None:
     rows = np.eye(6, dtype=np.float32)
     is_read = np.array([True, False, True, True, True, True])
-    kept = subject_of(_protocol(), teacher=rows, student=rows[::-1], is_read=is_read)
+    kept = subject_of(
+        _protocol(), teacher=rows, student=rows[::-1], is_read=is_read, made_by=("t", "s")
+    )
     assert [path.name for path in kept.paths] == ["0.jpg", "2.jpg", "0.jpg", "1.jpg", "2.jpg"]
     assert kept.names == ("a", "b")
     assert kept.labels.tolist() == [1, 1, 0, 0, 0]
     assert (kept.queries.tolist(), kept.gallery.tolist()) == ([0, 3], [1, 2, 4])
     assert np.array_equal(kept.teacher, rows[[0, 2, 3, 4, 5]])
+    assert np.array_equal(kept.student, rows[::-1][[0, 2, 3, 4, 5]])
     assert kept.relevant(np.arange(2)).tolist() == [[True, False, False], [False, True, True]]
     assert kept.own(np.arange(2)) is None
 
@@ -90,7 +93,7 @@ def test_a_subject_without_queries_is_refused() -> None:
     rows = np.eye(6, dtype=np.float32)
     is_read = np.array([False, False, True, True, False, True])
     with pytest.raises(InvalidConfiguration, match="0 queries and 3 photographs"):
-        subject_of(_protocol(), teacher=rows, student=rows, is_read=is_read)
+        subject_of(_protocol(), teacher=rows, student=rows, is_read=is_read, made_by=("t", "s"))
 
 
 def test_no_photograph_is_relevant_to_itself() -> None:

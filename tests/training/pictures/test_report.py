@@ -144,7 +144,8 @@ def test_the_scores_and_their_ratios_are_on_the_page(tmp_path: Path) -> None:
     teacher, _, asymmetric = evidence.scores
     assert teacher.mean_ap_ratio == teacher.precision_at_1_ratio == 1
     assert asymmetric.mean_ap_ratio == pytest.approx(asymmetric.mean_ap / teacher.mean_ap)
-    assert evidence.conditions.startswith("p, leave-one-out: 24 queries")
+    assert evidence.conditions.startswith("Teacher: a teacher (as it is). Student: a student (as")
+    assert "p, leave-one-out: 24 queries with something to find" in evidence.conditions
     text = write_report(_write_run(tmp_path / "run"), tmp_path, evidence, command="c").read_text()
     assert f"<td>{asymmetric.mean_ap:.2f} %</td>" in text
 
@@ -214,6 +215,7 @@ def test_the_analyse_verb_prints_and_writes_its_figures(tmp_path: Path) -> None:
         "beta": 75.66,
         "base": 0.5,
     }
+    assert figures["gallery"].startswith(f"{teacher.manifest.name} 1 (squashed to")
     assert figures["photographs"] == {"queries": 12, "gallery": 12}
     assert len(figures["positivity"]["alone"]) == 19
     assert {"geometry.png", "positivity.png"} < {path.name for path in out.iterdir()}
