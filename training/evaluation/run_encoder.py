@@ -15,6 +15,7 @@ from training.evaluation.encoders import MultiScale, Origin, ShotEncoder
 from training.evaluation.shots import Pixels, Shot, read_shot
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
+from training.models.multi_scale import average_of_scales, power_mean_of_scales
 from training.space import embedder_sha256
 from training.trained_model import ModelSpec, load_model
 
@@ -35,6 +36,42 @@ class SquashedRun:
         image = squash(read_shot(shot).pixels, height=side, width=side)
         with torch.inference_mode():
             row = self._network(normalise(image[None], self._input))
+        return _unit(row)
+
+
+class MultiScaleRun:
+    """A run by the published test protocol: aspect kept, several scales, one row.
+
+    Pooled unit rows are combined by a power mean with the network's own GeM power, and its head
+    (a whitening) comes after (cirtorch, AML); a head that takes rows as they are pooled has its
+    embeddings averaged instead (GLAM).  The preparation says which.
+    """
+
+    def __init__(self, embedder: Embedder, spec: ModelSpec, multi_scale: MultiScale) -> None:
+        network = with_frozen_norms(embedder)
+        scales = multi_scale.scales
+        if embedder.pools_to_unit_rows:
+            power = embedder.pool.p.item()
+            self._rows = power_mean_of_scales(network, scales=scales, exponent=power)
+            rule = "power mean of pooled rows"
+        else:
+            self._rows = average_of_scales(network, scales=scales)
+            rule = "mean of embeddings"
+        self._input = spec.network.input
+        self._image_size = multi_scale.image_size
+        listed = ", ".join(f"{factor:g}" for factor in scales)
+        self.origin = _origin(
+            embedder,
+            spec,
+            preparation=f"longer side {multi_scale.image_size} px, aspect kept, scales {listed}, "
+            f"{rule}",
+        )
+
+    def encode(self, shot: Shot) -> NDArray[np.float32]:
+        """See `ShotEncoder`."""
+        image = keep_aspect(read_shot(shot), image_size=self._image_size)
+        with torch.inference_mode():
+            row = self._rows(normalise(image[None], self._input))
         return _unit(row)
 
 
@@ -59,7 +96,7 @@ def open_run(directory: Path, *, multi_scale: MultiScale | None) -> ShotEncoder:
     embedder, spec = load_model(directory)
     if multi_scale is None:
         return SquashedRun(embedder, spec)
-    raise NotImplementedError
+    return MultiScaleRun(embedder, spec, multi_scale)
 
 
 def _origin(embedder: Embedder, spec: ModelSpec, *, preparation: str) -> Origin:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from lorgnette.errors import InvalidBundle
+from lorgnette.manifest import Provenance
+from tests.training.evaluation.stand_ins import write_stand_in
+from tests.training.networks import GLAM_HEAD, network
+from training.data.augment import normalise, squash
 from training.data.public.layout import Box
-from training.evaluation.encoders import open_encoder
+from training.evaluation.cli import evaluate
+from training.evaluation.encoders import MultiScale, open_encoder
 from training.evaluation.run_encoder import keep_aspect
 from training.evaluation.shots import Pixels, Shot, read_shot
+from training.models.embedder import Embedder
+from training.space import space_of
+from training.trained_model import ModelSpec, load_model, save_model
 
 
 def _noise(height: int, width: int) -> np.ndarray:
@@ -50,6 +62,88 @@ def test_what_a_crop_shows_has_the_size_it_has_in_the_whole(tmp_path: Path) -> N
     torch.testing.assert_close(
         small[:, 5:-5, 5:-5].float(), large[:, 5:-5, 30:70].float(), atol=1.0, rtol=0
     )
+
+
+def _saved(directory: Path, described: dict[str, object]) -> Path:
+    embedder = Embedder(network(**described))
+    provenance = Provenance(
+        created="2026-01-01T00:00:00Z", git_commit="none", config_sha256="none", command="tests",
+        weights="random", data=("SfM-120k",), licences=(), metrics={},
+    )  # fmt: skip
+    space = space_of(embedder, name="tiny", spec=embedder.network.input)
+    spec = ModelSpec(
+        role="gallery", name="tiny", network=embedder.network, space=space, provenance=provenance
+    )
+    save_model(directory, embedder, spec)
+    return directory
+
+
+def _slow_row(shot: Shot, directory: Path, *, image_size: int, scales: list[float]) -> np.ndarray:
+    """The published rule for a network that pools to unit rows, step by step, in float64."""
+    embedder, spec = load_model(directory)
+    image = normalise(keep_aspect(read_shot(shot), image_size=image_size)[None], spec.network.input)
+    power = embedder.pool.p.item()
+    total = 0.0
+    with torch.inference_mode():
+        for factor in scales:
+            size = [int(side * factor) for side in image.shape[-2:]]
+            x = image if factor == 1 else F.interpolate(image, size=size, mode="bilinear")
+            pooled = embedder.pooled(x)[0].double()
+            total = total + (pooled / pooled.norm()) ** power
+        combined = (total / len(scales)) ** (1 / power)
+        row = embedder.head((combined / combined.norm()).float())
+    return (row / row.norm()).numpy()
+
+
+def test_several_scales_equal_the_published_rule(tmp_path: Path) -> None:
+    directory = _saved(tmp_path / "run", {})
+    Image.fromarray(_noise(150, 220)).save(tmp_path / "a.png")
+    encoder = open_encoder(directory, multi_scale=MultiScale(96, (1.0, 0.7071, 0.5)))
+    for box in (None, Box(20, 10, 160, 140)):
+        shot = Shot(tmp_path / "a.png", box)
+        slow = _slow_row(shot, directory, image_size=96, scales=[1.0, 0.7071, 0.5])
+        np.testing.assert_allclose(encoder.encode(shot), slow, atol=2e-5)
+    assert encoder.origin.preparation == (
+        "longer side 96 px, aspect kept, scales 1, 0.7071, 0.5, power mean of pooled rows"
+    )
+    assert encoder.origin.trained_on == ("SfM-120k",)
+
+
+def test_a_head_that_takes_rows_as_pooled_has_its_embeddings_averaged(tmp_path: Path) -> None:
+    directory = _saved(tmp_path / "run", {"head": GLAM_HEAD})
+    Image.fromarray(_noise(60, 90)).save(tmp_path / "a.png")
+    encoder = open_encoder(directory, multi_scale=MultiScale(64, (1.0, 0.5)))
+    assert "mean of embeddings" in encoder.origin.preparation
+    assert np.linalg.norm(encoder.encode(Shot(tmp_path / "a.png", None))) == pytest.approx(1)
+
+
+def test_a_run_squashes_as_its_bundle_would(tmp_path: Path) -> None:
+    directory = _saved(tmp_path / "run", {})
+    Image.fromarray(_noise(60, 90)).save(tmp_path / "a.png")
+    encoder = open_encoder(directory, multi_scale=None)
+    embedder, spec = load_model(directory)
+    side = spec.network.input.size_px
+    image = squash(_noise(60, 90), height=side, width=side)
+    with torch.inference_mode():
+        row = embedder(normalise(image[None], spec.network.input))[0].numpy()
+    np.testing.assert_allclose(encoder.encode(Shot(tmp_path / "a.png", None)), row, atol=2e-5)
+
+
+def test_two_runs_are_judged_at_the_published_sizes(experiment: Path, tmp_path: Path) -> None:
+    write_stand_in("roxford5k", tmp_path)
+    app = typer.Typer()
+    app.command()(evaluate)
+    arguments = [
+        "--gallery", experiment / "teacher", "--query", experiment / "student",
+        "--benchmark", "roxford5k", "--root", tmp_path, "--json", tmp_path / "out.json",
+        "--image-size", 64, "--scales", "1,0.7071,0.5",
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert len(record["scores"]) == 3
+    assert record["protocol"]["student images"].startswith("longer side 64 px, aspect kept")
+    assert record["scores"]["student_to_teacher"]["query"]["trained_on"] == ["photos"]
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
