@@ -7,6 +7,7 @@ validation have `val_map`, in [0, 1].  Both have `step` and `epoch`.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,14 +38,15 @@ class Log:
     board: Board | None
 
     def write(self, step: int, **fields: float) -> None:
-        """Append one line.
+        """Append one line; what is no number (a gradient that overflowed float16) is left out.
 
         Raises `DiskFull` or `InvalidConfiguration` when it cannot be written.
         """
+        finite = {name: value for name, value in fields.items() if math.isfinite(value)}
         with writing_to(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | fields) + "\n")
+            file.write(json.dumps({"step": step} | finite) + "\n")
         if self.board is not None:
-            for tag, value in fields.items():
+            for tag, value in finite.items():
                 self.board.add_scalar(tag, value, step)
 
     def close(self) -> None:

@@ -24,9 +24,7 @@ from training.data.loader import Views
 from training.data.row_cache import Binding, RowCache
 from training.loop import CHECKPOINT_NAME
 from training.metrics import METRICS_NAME
-from training.optimiser import rate_factor
 from training.runtime import run
-from training.schedule_spec import Schedule
 from training.space import space_of
 from training.teacher import make_teacher
 from training.teacher_encoder import open_teacher
@@ -192,12 +190,6 @@ def test_a_changed_byte_of_the_weights_is_noticed(experiment: Path, tmp_path: Pa
         load_model(tmp_path)
 
 
-def test_a_diverging_training_stops_with_the_way_out(experiment: Path, tmp_path: Path) -> None:
-    reckless = STUDENT["optimiser"] | {"backbone_lr": 1e30, "head_lr": 1e30, "gem_lr": 1e30}
-    with pytest.raises(InvalidConfiguration, match="lower the learning rates"):
-        make(student_config(optimiser=reckless), experiment, tmp_path / "out")
-
-
 def test_a_frozen_module_that_is_not_there_is_named(experiment: Path, tmp_path: Path) -> None:
     absent = STUDENT["optimiser"] | {"frozen": ["blocks.99"]}
     with pytest.raises(InvalidConfiguration, match=r"no module 'blocks\.99'"):
@@ -211,16 +203,6 @@ def test_two_runs_do_not_share_a_directory(tmp_path: Path) -> None:
         run(tmp_path, threads=1),
     ):
         pass
-
-
-def test_the_rate_rises_then_falls_along_a_cosine() -> None:
-    changes = {"warmup_share": 0.2, "decay": {"name": "cosine", "final_share": 0.1}}
-    fields = STUDENT["schedule"] | changes
-    schedule = Schedule.model_validate_json(json.dumps(fields))
-    rates = [rate_factor(schedule, step=step, steps=11, epoch=0) for step in range(11)]
-    assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
-    assert rates[2:] == sorted(rates[2:], reverse=True)
-    assert 0.1 < rates[-1] < 0.15
 
 
 def test_averages_and_interpolations_by_hand() -> None:

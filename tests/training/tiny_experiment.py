@@ -93,3 +93,36 @@ def make(config: TrainConfig, root: Path, out: Path, *, teacher: Path | None = N
         return make_student(
             config, root=root, teacher=teacher, out=out, command="tests", place=place
         )
+
+
+def changed(config: TrainConfig, **changes: dict[str, Any]) -> TrainConfig:
+    """The configuration with some keys of its parts changed."""
+    made = config.model_dump(mode="json")
+    for part, keys in changes.items():
+        made[part] = made[part] | keys
+    return TrainConfig.model_validate_json(json.dumps(made))
+
+
+def gallery_config() -> TrainConfig:
+    """A model that makes its own space, from classes: symmetric contrastive, and ArcFace."""
+    term = {"kind": "pair", "weight": 1.0, "self_pair": "ignore", "mining": None, "mixing": None}
+    contrastive = {"name": "contrastive", "margin_cosine": 0.5}
+    arcface = {"name": "arcface", "scale": 16.0, "margin_radians": 0.3}
+    head = {"unit_input": False, "bias": True, "dropout": 0.2, "batch_norm": True}
+    made = copy.deepcopy(STUDENT) | {
+        "name": "tiny-gallery",
+        "role": "gallery",
+        "model": MODEL | {"head": head},
+        "data": [DATA[0] | {"folder": "classes", "labels": "folder"}],
+        "crops": CROPS | {"joined_share": 0.0},
+        "sampling": {"name": "balanced", "classes": 3, "per_class": 3},
+        "objective": {
+            "terms": [
+                term | {"others": "student", "loss": contrastive},
+                term | {"others": "proxies", "loss": arcface, "weight": 0.1},
+            ]
+        },
+        "head": None,
+    }
+    made["optimiser"] |= {"proxies_lr": 1e-2, "norms": "trained"}
+    return TrainConfig.model_validate_json(json.dumps(made))
