@@ -26,7 +26,10 @@ Amp = Literal["none", "bf16", "fp16"]
 
 
 class Running(Frozen):
-    """threads: of the computation.  batch_size: views embedded at once outside of training."""
+    """threads: of the computation, and as many that render images.
+
+    batch_size: views embedded at once outside of training.
+    """
 
     threads: Count
     batch_size: Count

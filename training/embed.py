@@ -74,15 +74,16 @@ def embedded_photographs(
     *,
     shapes: Shapes,
     size_px: int,
-    batch_size: int,
+    running: Running,
 ) -> Vectors:
     """Rows `[N, D]` of whole photographs `[N]`, as a network is now: to mine with, not cached.
 
     embed: uint8 `[n, 3, H, W]` → `[n, D]`.  Each batch is of one shape; the longer side is size_px.
     """
-    groups = shapes.alike(photographs, size=batch_size)
+    groups = shapes.alike(photographs, size=running.batch_size)
     plan = [Order(Images(photographs[p], aspect), size_px, everything) for p, aspect in groups]
-    rows = np.concatenate([embed(batch.images) for batch in batches(views.whole(), plan)])
+    rendered = batches(views.whole(), plan, threads=running.threads)
+    rows = np.concatenate([embed(batch.images) for batch in rendered])
     return rows[np.argsort(np.concatenate([places for places, _ in groups]))]
 
 
@@ -129,7 +130,8 @@ def _fill(
         in_order(first, last, batch_size=running.batch_size, size_px=size_px)
         for first, last in missing
     ]
-    rendered = batches(views, [order for orders in per_shard for order in orders])
+    plan = [order for orders in per_shard for order in orders]
+    rendered = batches(views, plan, threads=running.threads)
     with progress_bar() as bar:
         number = bar.add_task(task, total=len(views), completed=cache.done())
         for (first, _), orders in zip(missing, per_shard, strict=True):

@@ -83,7 +83,7 @@ def _eyes(
             numbers,
             shapes=shapes,
             size_px=config.model.input.size_px,
-            batch_size=config.running.batch_size,
+            running=config.running,
         )
 
     return embed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,8 @@ def _groups(
             mined = agreed(course.sampler.mine(epoch), desk.place)
             progress.mined = None if mined is None else torch.from_numpy(mined)
         kept = None if progress.mined is None else progress.mined.numpy()
-        rendered = batches(lesson.views, course.orders(step=progress.step, mined=kept))
+        orders = course.orders(step=progress.step, mined=kept)
+        rendered = batches(lesson.views, orders, threads=config.running.threads)
         while group := list(islice(rendered, config.schedule.accumulate)):
             yield group
 
@@ -191,8 +193,10 @@ def _stepped(
     scaler.unscale_(optimiser)
     norm = gradient_norm(parameters)
     require_finite_gradient(norm, group, lesson.views, scaler, step=progress.step)
-    clip(parameters, config.optimiser.clip)
-    scaler.step(optimiser)
+    # Not scaler.step: fused SGD that skips its first step goes on from an uninitialised momentum.
+    if math.isfinite(norm):
+        clip(parameters, config.optimiser.clip)
+        optimiser.step()
     scaler.update()
     return norm
 

@@ -21,7 +21,7 @@ from training.data.specs import Crops, uncropped
 from training.pairs import Identity
 
 AHEAD = 4
-"""Batches prepared ahead."""
+"""Batches prepared ahead, by each thread."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,19 @@ class Views:
         return render(view, lambda i: read_image(paths[i]), height=height, width=width)
 
 
-def batches(views: Views, plan: Iterable[Order]) -> Iterator[Batch]:
-    """The planned batches in order, each rendered while the network works on those before."""
+def batches(views: Views, plan: Iterable[Order], *, threads: int) -> Iterator[Batch]:
+    """The planned batches in order, each rendered while the network works on those before.
+
+    threads: how many are rendered at a time.  Which batches come does not depend on it.
+    """
     remaining = iter(plan)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
             while True:
-                while len(waiting) < AHEAD and (order := next(remaining, None)) is not None:
+                while (
+                    len(waiting) < AHEAD * threads and (order := next(remaining, None)) is not None
+                ):
                     waiting.append(pool.submit(views.batch, order))
                 if not waiting:
                     return

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from lorgnette.errors import InvalidImage
 from lorgnette.image import read_image
 from tests.training.photographs import crops, photographs, write_classes
 from training.data.augment import squash
@@ -16,10 +18,11 @@ from training.data.loader import Order, Views, batches, everything, in_order
 from training.data.specs import Source
 
 
-def test_prefetched_batches_are_the_ones_made_one_by_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_prefetched_batches_are_the_ones_made_one_by_one(tmp_path: Path, threads: int) -> None:
     views = Views(photographs(tmp_path, 5), crops())
     plan = in_order(0, len(views), batch_size=3, size_px=16)
-    ahead = list(batches(views, plan))
+    ahead = list(batches(views, plan, threads=threads))
     assert [len(batch.images) for batch in ahead] == [3, 3, 3, 1]
     for order, batch in zip(plan, ahead, strict=True):
         alone = views.batch(order)
@@ -90,3 +93,15 @@ def test_whole_photographs_have_the_numbers_of_the_first_round(tmp_path: Path) -
     direct = [squash(read_image(p), height=16, width=16) for p in views.photographs.paths]
     assert torch.equal(batch.images, torch.stack(direct))
     assert batch.who.ids.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_batch_that_cannot_be_rendered_ends_the_others_and_names_the_file(
+    tmp_path: Path,
+) -> None:
+    views = Views(photographs(tmp_path, 6), crops(whole_share=1, joined_share=0))
+    views.photographs.paths[2].write_bytes(b"gone")
+    made = batches(views, in_order(0, 6, batch_size=1, size_px=16), threads=2)
+    assert next(made).who.ids.tolist() == [0]
+    assert next(made).who.ids.tolist() == [1]
+    with pytest.raises(InvalidImage, match=r"002\.jpg"):
+        next(made)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
 from tests.training.photographs import crops, write_classes
+from training.config import Running
 from training.data.catalogue import find_photographs
 from training.data.loader import Batch, Order, Views, batches, everything
 from training.data.row_cache import Binding, RowCache
@@ -63,7 +64,8 @@ def _batches_from(views: Views, sampler: Sampler, *, step: int, steps: int) -> l
     while step < steps:
         epoch, offset = divmod(step, len(sampler))
         choices = sampler.choices(epoch, sampler.mine(epoch))[offset:][: steps - step]
-        made += batches(views, [Order(choice, 16, everything) for choice in choices])
+        orders = [Order(choice, 16, everything) for choice in choices]
+        made += batches(views, orders, threads=2)
         step += len(choices)
     return made
 
@@ -131,9 +133,8 @@ def test_rows_to_mine_with_come_in_the_order_asked_for(root: Path) -> None:
         return torch.cat([colours, sizes], dim=1).numpy().astype(np.float32)
 
     def rows(which: NDArray[np.int64], batch_size: int) -> Vectors:
-        return embedded_photographs(
-            embed, views, which, shapes=shapes, size_px=20, batch_size=batch_size
-        )
+        running = Running(threads=1, batch_size=batch_size)
+        return embedded_photographs(embed, views, which, shapes=shapes, size_px=20, running=running)
 
     found = rows(photographs, 4)
     alone = np.concatenate([rows(photographs[i : i + 1], 1) for i in range(len(photographs))])
