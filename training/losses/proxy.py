@@ -58,8 +58,9 @@ class ProxyAnchor:
         + 1/|P| Σ_p log(1 + Σ_{x not of p} e^(α(s + m)))
 
     P: the proxies with a used pair.  P⁺: those with a used positive in the batch.  alpha: α,
-    sharpness.  margin_cosine: m.  Kim et al., CVPR 2020, eq. 4: 32 and 0.1.  (The Metrix authors'
-    table puts 1/α before each logarithm; the paper and every code we know do not.)
+    sharpness.  margin_cosine: m.  Kim et al., CVPR 2020: 32 and 0.1.  (Metrix's
+    table, in a form not verified, puts 1/α before each logarithm; Kim et al. and
+    pytorch-metric-learning do not.)
     """
 
     takes_soft_labels: ClassVar[bool] = True
@@ -87,8 +88,8 @@ class ProxyNca:
     """-log of the positives' share of Σ e^(-‖a - x‖²/T) over all used proxies: ProxyNCA++.
 
     temperature: T, of the **squared distance**, as published (Teh et al., ECCV 2020: 1/9).  Of unit
-    rows ‖a - x‖² = 2 - 2s, so the logits are 2s/T: a temperature τ of the cosine, as in the
-    Metrix authors' table, is T/2.
+    rows ‖a - x‖² = 2 - 2s, so the logits are 2s/T: a temperature τ of the cosine, e^(s/τ),
+    is T/2.
 
     For soft labels, Σ y e^(2s/T) over Σ e^(2s/T) of every used proxy: y weighs the numerator, the
     denominator has no y.  Whether the Metrix paper weighs it by 1 - y is not verified.

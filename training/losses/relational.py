@@ -33,7 +33,7 @@ class RelationalLoss(Protocol):
 class RkdDistance:
     """SmoothL1 of the distances, each network's divided by its own mean.
 
-    Park et al. (RKD), CVPR 2019, eq. 6-8.  Mean over all pairs but a view's own, and a network's
+    Park et al. (RKD), CVPR 2019, its distance-wise loss.  Mean over all pairs but a view's own, and a network's
     mean distance is over those of them that are not 0.  The released code's mean counts the own
     pairs, as 0: of N views it is ours times (N - 1)/N.
     """
@@ -48,7 +48,7 @@ class RkdDistance:
 class RkdAngle:
     """SmoothL1 of the cosines of the angles that views j and k make at view i.
 
-    Park et al. (RKD), CVPR 2019, eq. 9-10.  From the Gram matrix alone:
+    Park et al. (RKD), CVPR 2019, its angle-wise loss.  From the Gram matrix alone:
     (s_jk - s_ij - s_ik + 1) / (d_ij d_ik).  Mean over all triples of three different views; the
     released code's mean counts the others too: of N views, the degenerate ones where i = j or
     i = k are 0, and where j = k the cosine is 1 for both networks, so that it is ours times
