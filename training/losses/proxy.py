@@ -58,9 +58,8 @@ class ProxyAnchor:
         + 1/|P| Σ_p log(1 + Σ_{x not of p} e^(α(s + m)))
 
     P: the proxies with a used pair.  P⁺: those with a used positive in the batch.  alpha: α,
-    sharpness.  margin_cosine: m.  Kim et al., CVPR 2020: 32 and 0.1.  (Metrix's
-    table, in a form not verified, puts 1/α before each logarithm; Kim et al. and
-    pytorch-metric-learning do not.)
+    sharpness.  margin_cosine: m.  Kim et al., CVPR 2020: 32 and 0.1.  (Metrix's table, in
+    a form not verified, puts 1/α before each logarithm; the released forms do not.)
     """
 
     takes_soft_labels: ClassVar[bool] = True

@@ -18,7 +18,8 @@ class DarkRank:
     nearest: L, how many, a view's own column left out.  A column scores -α Dᵝ; the probability
     of an order is Plackett and Luce's: Π_i e^(S_i) / Σ_{j ≥ i} e^(S_j), i and j from nearest
     to farthest.  alpha: α.  beta: β >= 1.  Chen et al., AAAI 2018, the hard
-    transfer; α = β = 3, L = 4 in RKD's and AML's released code, as a mean over anchors.  AML's paper scores by the cosine, which is α = 1/2, β = 2: a constant cancels.
+    transfer; α = β = 3, L = 4 in RKD's and AML's released code, as a mean over anchors.  AML's
+    paper scores by the cosine, which is α = 1/2, β = 2: a constant cancels.
     """
 
     alpha: float

@@ -33,9 +33,9 @@ class RelationalLoss(Protocol):
 class RkdDistance:
     """SmoothL1 of the distances, each network's divided by its own mean.
 
-    Park et al. (RKD), CVPR 2019, its distance-wise loss.  Mean over all pairs but a view's own, and a network's
-    mean distance is over those of them that are not 0.  The released code's mean counts the own
-    pairs, as 0: of N views it is ours times (N - 1)/N.
+    Park et al. (RKD), CVPR 2019, its distance-wise loss.  Mean over all pairs but a view's own, and
+    a network's mean distance is over those of them that are not 0.  The released code's mean counts
+    the own pairs, as 0: of N views it is ours times (N - 1)/N.
     """
 
     def __call__(self, s: Tensor, t: Tensor, own: Tensor) -> Tensor:
