@@ -1,0 +1,171 @@
+"""The tables of the three works, as far as their numbers are known here, each row with its YAML.
+
+Published figures are per cent.  None: not read in the source; it is measured all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from training.evaluation.benchmark import Pairing
+from training.evaluation.names import BenchmarkName
+
+TableName = Literal["aml-symmetric", "aml-asymmetric", "glam", "metrix"]
+Published = float | tuple[float, float] | None
+"""Per cent, the (lowest, highest) of several rows printed together, or None."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Which figure of which part of which benchmark."""
+
+    heading: str
+    benchmark: BenchmarkName
+    part: str
+    figure: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """name: as in the table.  config: its YAML.  published: `[columns]`."""
+
+    name: str
+    config: str
+    published: tuple[Published, ...]
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table to be run again.
+
+    source: where its numbers are from.  conditions: what to know before comparing.
+    pairing: of the rows that are students; a network alone is compared with itself.
+    teacher: the YAML of the students' teacher, or None.  image_size, scales: of the test; None:
+    each network at the size it was made for.
+    """
+
+    source: str
+    conditions: str
+    pairing: Pairing
+    teacher: str | None
+    image_size: int | None
+    scales: tuple[float, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def benchmarks(self) -> tuple[BenchmarkName, ...]:
+        """The benchmarks of the columns, each once."""
+        return tuple(dict.fromkeys(column.benchmark for column in self.columns))
+
+
+_LANDMARKS = (
+    Column("ROxf Medium", "roxford5k", "medium", "mAP"),
+    Column("RPar Medium", "rparis6k", "medium", "mAP"),
+    Column("ROxf Hard", "roxford5k", "hard", "mAP"),
+    Column("RPar Hard", "rparis6k", "hard", "mAP"),
+)
+_UNKNOWN = (None, None, None, None)
+_SCALES = (1.0, 0.7071, 0.5)
+_TEACHER = "aml/teacher_resnet101_lw.yaml"
+_AML = "Budnik and Avrithis, Asymmetric metric learning for knowledge transfer, CVPR 2021"
+_AML_CONDITIONS = (
+    "cropped queries, 1024 px, three scales, SfM-120k.  Theirs: the students learn unwhitened rows "
+    "of the published retrievalSfM120k-resnet101-gem and are whitened at the test, a student "
+    "compared with itself by its own whitening.  Ours, unless --teacher names another: a ResNet101 "
+    "trained anew with its whitening folded in, which its students learn"
+)
+# The asymmetric figures of these four rows are printed here as the range of all four.
+_FAILS: tuple[Published, ...] = ((1.5, 1.6), (3.8, 4.0), 0.7, (2.4, 2.5))
+
+TABLES: Final[Mapping[TableName, PublishedTable]] = {
+    "aml-symmetric": PublishedTable(
+        source=_AML,
+        conditions=_AML_CONDITIONS,
+        pairing="student_to_student",
+        teacher=_TEACHER,
+        image_size=1024,
+        scales=_SCALES,
+        columns=_LANDMARKS,
+        rows=(
+            Row("teacher, ResNet101", _TEACHER, (65.4, 76.7, 40.1, 55.2)),
+            Row("student alone, 512", "aml/student_alone_512.yaml", _UNKNOWN),
+            Row("student alone, 2048", "aml/student_alone_2048.yaml", (59.6, 75.1, 33.3, 51.9)),
+            Row("Contr+", "aml/contrastive_plus.yaml", (66.8, 77.1, 42.5, 55.5)),
+            Row("Contr", "aml/contrastive.yaml", (66.3, 77.4, 41.3, 55.5)),
+            Row("Triplet", "aml/triplet.yaml", (39.5, None, None, None)),
+            Row("MS", "aml/multi_similarity.yaml", (39.9, None, None, None)),
+            Row("Reg", "aml/regression.yaml", (64.9, 74.4, 40.5, 52.4)),
+            Row("RKD", "aml/rkd.yaml", (56.3, None, None, None)),
+            Row("DR", "aml/darkrank.yaml", (40.3, None, None, None)),
+        ),
+    ),
+    "aml-asymmetric": PublishedTable(
+        source=_AML,
+        conditions=_AML_CONDITIONS,
+        pairing="student_to_teacher",
+        teacher=_TEACHER,
+        image_size=1024,
+        scales=_SCALES,
+        columns=_LANDMARKS,
+        rows=(
+            Row("Contr+", "aml/contrastive_plus.yaml", (45.2, 63.7, 19.6, 40.9)),
+            Row("Contr", "aml/contrastive.yaml", (37.4, 57.4, 10.9, 33.7)),
+            Row("Triplet", "aml/triplet.yaml", _FAILS),
+            Row("MS", "aml/multi_similarity.yaml", _FAILS),
+            Row("Reg", "aml/regression.yaml", (52.9, 65.2, 27.8, 42.4)),
+            Row("RKD", "aml/rkd.yaml", _FAILS),
+            Row("DR", "aml/darkrank.yaml", _FAILS),
+        ),
+    ),
+    "glam": PublishedTable(
+        source="Song, Han and Avrithis, All the attention you need: global-local, spatial-channel "
+        "attention for image retrieval, WACV 2022",
+        conditions="cropped queries, several scales (which, the paper does not say; 1024 px and "
+        "1, 0.7071, 0.5 here), GLDv2-clean, which shows landmarks of these queries",
+        pairing="teacher_to_teacher",
+        teacher=None,
+        image_size=1024,
+        scales=_SCALES,
+        columns=_LANDMARKS,
+        rows=(
+            Row("baseline", "glam/baseline.yaml", _UNKNOWN),
+            Row("+ local channel", "glam/local_channel.yaml", _UNKNOWN),
+            Row("+ local spatial", "glam/local_spatial.yaml", _UNKNOWN),
+            Row("+ local", "glam/local.yaml", _UNKNOWN),
+            Row("+ global channel", "glam/global_channel.yaml", _UNKNOWN),
+            Row("+ global spatial", "glam/global_spatial.yaml", _UNKNOWN),
+            Row("+ global", "glam/global.yaml", _UNKNOWN),
+            Row("+ global + local", "glam/global_local.yaml", (78.6, 88.5, 60.2, 76.8)),
+        ),
+    ),
+    "metrix": PublishedTable(
+        source="Venkataramanan et al., It takes two to tango: mixup for deep metric learning, ICLR "
+        "2022; the README of the authors' release, which has no ProxyNCA++",
+        conditions="R@1 on CUB-200-2011, 224 px: squashed here, resized to 256 and cropped there",
+        pairing="teacher_to_teacher",
+        teacher=None,
+        image_size=None,
+        scales=(),
+        columns=(Column("CUB R@1", "cub", "all", "R@1"),),
+        rows=(
+            Row("contrastive", "metrix/contrastive_clean.yaml", (64.7,)),
+            Row("+ input", "metrix/contrastive_input.yaml", (66.3,)),
+            Row("+ feature", "metrix/contrastive_feature.yaml", (67.4,)),
+            Row("+ embedding", "metrix/contrastive_embedding.yaml", (66.4,)),
+            Row("MS", "metrix/multi_similarity_clean.yaml", (67.8,)),
+            Row("+ input", "metrix/multi_similarity_input.yaml", (69.0,)),
+            Row("+ feature", "metrix/multi_similarity_feature.yaml", (71.4,)),
+            Row("+ embedding", "metrix/multi_similarity_embedding.yaml", (70.2,)),
+            Row("Proxy-Anchor", "metrix/proxy_anchor_clean.yaml", (69.5,)),
+            Row("+ input", "metrix/proxy_anchor_input.yaml", (70.5,)),
+            Row("+ feature", "metrix/proxy_anchor_feature.yaml", (71.0,)),
+            Row("+ embedding", "metrix/proxy_anchor_embedding.yaml", (70.4,)),
+            Row("ProxyNCA++", "metrix/proxy_nca_clean.yaml", (None,)),
+            Row("+ input", "metrix/proxy_nca_input.yaml", (None,)),
+            Row("+ feature", "metrix/proxy_nca_feature.yaml", (None,)),
+            Row("+ embedding", "metrix/proxy_nca_embedding.yaml", (None,)),
+        ),
+    ),
+}
