@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class FtpShelf:
-    """files: by path.  cuts: where the next transfers break off.  sent: bytes in all."""
+    """files: by path.  cuts: where the next transfers break off.  sent: bytes in all.
+
+    at_cut: what the server says of a transfer it has cut.
+    """
 
     files: dict[str, bytes]
     cuts: list[int] = field(default_factory=list)
     sent: int = 0
-    port: int = 0
+    at_cut: str = "426 aborted"
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -60,7 +63,7 @@ class _Session(socketserver.StreamRequestHandler):
         with connection, data:
             connection.sendall(content[:cut])
         shelf.sent += len(content[:cut])
-        self._say("226 done" if cut is None else "426 aborted")
+        self._say("226 done" if cut is None else shelf.at_cut)
 
     @staticmethod
     def _passive(command: str, port: int) -> str:

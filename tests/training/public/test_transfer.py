@@ -71,6 +71,13 @@ def test_a_server_without_ranges_that_always_breaks_off_is_given_up(tmp_path: Pa
     assert len(shelf.answers) == 4, "one that gained bytes, and three that did not"
 
 
+def test_going_back_and_forth_is_no_progress(tmp_path: Path) -> None:
+    shelf = Shelf({"f": CONTENT}, cuts={"f": [100_000, 50_000] * 9}, knows_ranges=False)
+    with on_a_server(shelf) as server, pytest.raises(Unreachable):
+        fetched(f"{server.url}/f", tmp_path / "f")
+    assert len(shelf.answers) == 4
+
+
 def test_without_anything_to_tell_the_file_by_it_starts_anew(tmp_path: Path) -> None:
     shelf = Shelf({"f": CONTENT}, cuts={"f": [100_000]}, has_etag=False)
     with on_a_server(shelf) as server:
@@ -90,7 +97,8 @@ def test_a_file_exchanged_between_two_connections_is_not_mixed(tmp_path: Path) -
 
 def test_the_rest_is_not_taken_from_another_address(tmp_path: Path) -> None:
     """A mirror may state the same ETag for another file."""
-    shelf = Shelf({"f": CONTENT, "g": CONTENT[::-1]}, cuts={"f": [100_000, 0, 0, 0]})
+    files = {"f": CONTENT, "g": CONTENT[::-1]}
+    shelf = Shelf(files, cuts={"f": [100_000, 0, 0, 0]}, etag='"v1"')
     with on_a_server(shelf) as server:
         with pytest.raises(Unreachable):
             fetched(f"{server.url}/f", tmp_path / "f")
@@ -111,6 +119,18 @@ def test_a_part_longer_than_the_file_starts_anew(tmp_path: Path) -> None:
 def test_a_range_nobody_asked_for_is_not_believed(tmp_path: Path) -> None:
     wrong = Reply(206, b"x" * 10, {"Content-Range": "bytes 5-14/99", "ETag": '"1"'})
     with serving({"GET /f": in_turn(wrong, Reply(200, CONTENT))}) as server:
+        assert fetched(f"{server.url}/f", tmp_path / "f") == CONTENT
+
+
+def test_a_range_from_another_place_is_not_put_behind(tmp_path: Path) -> None:
+    tag = {"ETag": '"1"'}
+    elsewhere = {**tag, "Content-Range": f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"}
+    replies = (
+        Reply(200, CONTENT, tag, cut_after=100_000),
+        Reply(206, CONTENT[5:], elsewhere),
+        Reply(200, CONTENT, tag),
+    )
+    with serving({"GET /f": in_turn(*replies)}) as server:
         assert fetched(f"{server.url}/f", tmp_path / "f") == CONTENT
 
 
@@ -179,8 +199,9 @@ def test_progress_counts_up_to_the_whole(tmp_path: Path) -> None:
     assert said.all[-1] == ("f", len(CONTENT), len(CONTENT))
 
 
-def test_ftp_goes_on_where_it_was(tmp_path: Path) -> None:
-    shelf = FtpShelf({"cs/f.zip": CONTENT}, cuts=[100_000, 50_000])
+@pytest.mark.parametrize("at_cut", ["426 aborted", "226 done"])
+def test_ftp_goes_on_where_it_was(at_cut: str, tmp_path: Path) -> None:
+    shelf = FtpShelf({"cs/f.zip": CONTENT}, cuts=[100_000, 50_000], at_cut=at_cut)
     with on_an_ftp_server(shelf) as url:
         assert fetched(f"{url}/cs/f.zip", tmp_path / "f") == CONTENT
     assert shelf.sent == len(CONTENT)

@@ -180,4 +180,4 @@ def _checked(name: str, path: Path) -> str:
 
 
 def _path(home: Path, split: str, name: str) -> Path:
-    return home / split / name[0] / name[1] / name[2] / f"{name}.jpg"
+    return home.joinpath(split, *name[:3], f"{name}.jpg")

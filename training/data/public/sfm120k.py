@@ -127,4 +127,4 @@ def _pairs(lists: object, count: int, where: str) -> NDArray[np.int64]:
 def _path(home: Path, cid: str, where: str) -> Path:
     if len(cid) < 6 or "/" in cid:
         raise InvalidDataset(f"{where}: expected the name of an image, found {cid!r:.80}")
-    return home / "ims" / cid[-2:] / cid[-4:-2] / cid[-6:-4] / cid
+    return home.joinpath("ims", cid[-2:], cid[-4:-2], cid[-6:-4], cid)
