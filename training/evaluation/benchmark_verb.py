@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from training.evaluation.benchmark import Benchmark, BenchmarkResult, measure_one, measure_pair
 from training.evaluation.benchmark_report import report_benchmark
 from training.evaluation.benchmark_sets import read_benchmark
-from training.evaluation.encoders import MultiScale, open_encoder
+from training.evaluation.encoders import MultiScale, ShotEncoder, open_encoder
 from training.evaluation.names import BenchmarkName
 from training.evaluation.stored_rows import RowStore
 
@@ -21,6 +21,7 @@ class Request:
     """One command.  At least one of gallery and query is given.
 
     rows: where vectors are kept; None: nowhere.  multi_scale: for runs; None: as they were made.
+    whitening: a run whose last layer whitens the rows of both sides; None: nothing is added.
     """
 
     benchmark: BenchmarkName
@@ -30,6 +31,7 @@ class Request:
     distractors: Path | None
     is_cropped: bool
     multi_scale: MultiScale | None
+    whitening: Path | None
     rows: Path | None
     ranks: Path | None
     json_out: Path | None
@@ -52,12 +54,21 @@ def run_benchmark(request: Request) -> BenchmarkResult:
 
 def _measured(request: Request, benchmark: Benchmark, store: RowStore) -> BenchmarkResult:
     given = [path for path in (request.gallery, request.query) if path is not None]
-    model, *other = (open_encoder(path, multi_scale=request.multi_scale) for path in given)
+    model, *other = (_encoder(path, request) for path in given)
     return (
         measure_pair(benchmark, model, other[0], store)
         if other
         else measure_one(benchmark, model, store)
     )
+
+
+def _encoder(path: Path, request: Request) -> ShotEncoder:
+    encoder = open_encoder(path, multi_scale=request.multi_scale)
+    if request.whitening is None:
+        return encoder
+    from training.evaluation.whitened_encoder import whitened_by
+
+    return whitened_by(request.whitening, encoder)
 
 
 @contextmanager

@@ -67,6 +67,14 @@ SizeOption = Annotated[
 ScalesOption = Annotated[
     str | None, typer.Option("--scales", help="With --image-size (published: 1,0.7071,0.5).")
 ]
+WhiteningOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--whitening",
+        help="Benchmark: whiten both sides at the test by the last layer of this run (AML's test "
+        "of networks that learned without; most models have theirs folded in).",
+    ),
+]
 UncroppedOption = Annotated[
     bool,
     typer.Option(
@@ -89,6 +97,7 @@ def evaluate(
     distractors: DistractorsOption = None,
     image_size: SizeOption = None,
     scales: ScalesOption = None,
+    whitening: WhiteningOption = None,
     uncropped: UncroppedOption = False,
     rows: RowsOption = None,
     ranks: RanksOption = None,
@@ -111,7 +120,7 @@ def evaluate(
     if (dataset is None) == (benchmark is None):
         raise typer.BadParameter("give either --dataset or --benchmark")
     if dataset is not None:
-        _refuse(root, distractors, image_size, scales, rows, ranks, uncropped or None)
+        _refuse(root, distractors, image_size, scales, whitening, rows, ranks, uncropped or None)
         _on_folder(gallery, query, dataset, splits=splits, json_out=json_out, workers=workers)
     elif benchmark is not None:
         if splits is not None or root is None or (gallery or query) is None:
@@ -130,6 +139,7 @@ def evaluate(
                 distractors=distractors,
                 is_cropped=not uncropped,
                 multi_scale=_multi_scale(image_size, scales),
+                whitening=whitening,
                 rows=rows,
                 ranks=ranks,
                 json_out=json_out,
@@ -165,8 +175,8 @@ def _on_folder(
 def _refuse(*given: object) -> None:
     if any(value is not None for value in given):
         raise typer.BadParameter(
-            "--root, --distractors, --image-size, --scales, --rows, --ranks and --uncropped are "
-            "for --benchmark, not for --dataset"
+            "--root, --distractors, --image-size, --scales, --whitening, --rows, --ranks and "
+            "--uncropped are for --benchmark, not for --dataset"
         )
 
 

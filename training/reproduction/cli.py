@@ -22,6 +22,13 @@ TeacherOption = Annotated[
     Path | None,
     typer.Option("--teacher", help="The students' teacher, a run [trained first, from its YAML]."),
 ]
+WhiteningOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--whitening",
+        help="For an unwhitened --teacher: the run whose last layer whitens the test, as AML does.",
+    ),
+]
 RowsOption = Annotated[
     str | None,
     typer.Option("--rows", help="Only these, by the names of their YAMLs: rkd,regression."),
@@ -34,6 +41,7 @@ def reproduce(
     data: DataOption,
     out: OutOption,
     teacher: TeacherOption = None,
+    whitening: WhiteningOption = None,
     rows: RowsOption = None,
 ) -> None:
     """Run a published table again: train and evaluate each row, print ours beside theirs.
@@ -50,7 +58,7 @@ def reproduce(
     from training.reproduction.table import markdown_of
     from training.reproduction.table import reproduce as run
 
-    place = Place(configs=CONFIGS, data=data, out=out, teacher=teacher)
+    place = Place(configs=CONFIGS, data=data, out=out, teacher=teacher, whitening=whitening)
     only = [] if rows is None else [name.strip() for name in rows.split(",")]
     done = run(table, place, only=only, command=lorgnette)
     typer.echo(markdown_of(done))

@@ -33,13 +33,15 @@ class RowFailed(Exception):
 class Place:
     """configs: folder of the YAMLs.  data: root of the data sets.  out: of everything made here.
 
-    teacher: a teacher made elsewhere, or None: the table's own.
+    teacher: a teacher made elsewhere, or None: the table's own.  whitening: a run whose last layer
+    whitens students and teacher at the test, or None.
     """
 
     configs: Path
     data: Path
     out: Path
     teacher: Path | None
+    whitening: Path | None
 
     def run(self, config: str) -> Path:
         """Where a configuration's run is, whichever table asks for it."""
@@ -143,6 +145,9 @@ def _evaluated(
     """The record `lorgnette evaluate --json` wrote; written now if these models have none."""
     test = [] if table.image_size is None else ["--image-size", str(table.image_size)]
     test += ["--scales", ",".join(map(str, table.scales))] if test else []
+    # A network alone has its own whitening folded in.
+    if place.whitening is not None and len(models) > 2:
+        test += ["--whitening", str(place.whitening)]
     path = out / "evaluation" / f"{name}-{_key(models, test)}.json"
     if not path.exists():
         arguments = ["--benchmark", name, "--root", str(place.data), *test]
@@ -153,7 +158,8 @@ def _evaluated(
 
 def _key(models: Sequence[str], test: Sequence[str]) -> str:
     """Names what was evaluated how: new weights or another size are another evaluation."""
-    described = [(Path(path) / SPEC_NAME, Path(path) / MANIFEST_NAME) for path in models[1::2]]
+    paths = [Path(given) for given in (*models, *test) if not given.startswith("--")]
+    described = [(path / SPEC_NAME, path / MANIFEST_NAME) for path in paths]
     digests = [
         sha256_of(path.read_bytes()) for either in described for path in either if path.exists()
     ]

@@ -44,6 +44,13 @@ def test_a_query_without_match_is_counted_not_scored() -> None:
     np.testing.assert_array_equal(alone.relevant, [1, 1])
 
 
+def test_a_row_beyond_the_gallery_is_right_for_nobody() -> None:
+    hits = hits_of_labels(
+        _order([3, 2, 1], [5, 0, 1]), _labels(8, 7), _labels(7, 7, 8), is_leave_one_out=False
+    )
+    np.testing.assert_array_equal(hits.is_relevant, [[False, True, False], [False, True, True]])
+
+
 def test_map_at_r_worked_by_hand() -> None:
     # R = 3: hits at ranks 1 and 3 count, the one at 4 does not: (1 + 2/3) / 3.
     hits = Hits(np.array([[1, 0, 1, 1]], dtype=bool), np.array([3]), 0)

@@ -13,7 +13,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from lorgnette.errors import InvalidBundle
+from lorgnette.errors import InvalidBundle, InvalidConfiguration
 from lorgnette.manifest import Provenance
 from tests.training.evaluation.stand_ins import write_stand_in
 from tests.training.networks import GLAM_HEAD, network
@@ -23,6 +23,7 @@ from training.evaluation.cli import evaluate
 from training.evaluation.encoders import MultiScale, open_encoder
 from training.evaluation.run_encoder import keep_aspect
 from training.evaluation.shots import Pixels, Shot, read_shot
+from training.evaluation.whitened_encoder import whitened_by
 from training.models.embedder import Embedder
 from training.space import space_of
 from training.trained_model import ModelSpec, load_model, save_model
@@ -144,6 +145,33 @@ def test_two_runs_are_judged_at_the_published_sizes(experiment: Path, tmp_path: 
     assert len(record["scores"]) == 3
     assert record["protocol"]["student images"].startswith("longer side 64 px, aspect kept")
     assert record["scores"]["student_to_teacher"]["query"]["trained_on"] == ["photos"]
+
+
+def test_a_whitening_at_the_test_is_the_one_folded_in(tmp_path: Path) -> None:
+    """A network without head, whitened afterwards, gives the rows of the one with it folded in."""
+    folded = _saved(tmp_path / "folded", {})
+    plain = _saved(tmp_path / "plain", {"head": None, "dim": 256})
+    Image.fromarray(_noise(80, 120)).save(tmp_path / "a.png")
+    shot = Shot(tmp_path / "a.png", Box(10, 10, 90, 70))
+    size = MultiScale(64, (1.0, 0.5))
+    encoder = whitened_by(folded, open_encoder(plain, multi_scale=size))
+    expected = open_encoder(folded, multi_scale=size).encode(shot)
+    np.testing.assert_allclose(encoder.encode(shot), expected, atol=2e-5)
+    assert encoder.origin.space.dim == 8
+    assert "whitened at the test by tiny's last layer" in encoder.origin.preparation
+
+
+def test_a_layer_that_is_no_whitening_of_these_rows_is_refused(tmp_path: Path) -> None:
+    folded = _saved(tmp_path / "folded", {})
+    plain = _saved(tmp_path / "plain", {"head": None, "dim": 256})
+    glam = _saved(tmp_path / "glam", {"head": GLAM_HEAD})
+    encoder = open_encoder(plain, multi_scale=None)
+    with pytest.raises(InvalidConfiguration, match="no head"):
+        whitened_by(plain, encoder)
+    with pytest.raises(InvalidConfiguration, match="is no whitening"):
+        whitened_by(glam, encoder)
+    with pytest.raises(InvalidConfiguration, match="takes rows of 256 numbers, tiny gives 8"):
+        whitened_by(folded, open_encoder(folded, multi_scale=None))
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:

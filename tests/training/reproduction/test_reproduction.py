@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +12,21 @@ import typer
 from typer.testing import CliRunner
 
 from lorgnette.errors import InvalidConfiguration
+from lorgnette.manifest import Provenance
 from tests.training.evaluation.stand_ins import write_stand_in
+from tests.training.networks import network
 from tests.training.photographs import write_classes
 from tests.training.stand_in import CLASSES, PER_CLASS, small
 from training.cli import train
 from training.config import TrainConfig, load_config
 from training.evaluation.cli import evaluate
+from training.models.embedder import Embedder
 from training.reproduction.cli import CONFIGS
 from training.reproduction.published import TABLES
 from training.reproduction.rows import Place, RowFailed, lorgnette
 from training.reproduction.table import reproduce
+from training.space import space_of
+from training.trained_model import ModelSpec, save_model
 
 
 class InProcess:
@@ -61,7 +67,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Place:
     teacher = TABLES["aml-asymmetric"].teacher
     assert teacher is not None
     _write_small(teacher, root / "configs", like="aml/student_alone_2048.yaml")
-    return Place(root / "configs", root / "data", root / "out", teacher=None)
+    return Place(root / "configs", root / "data", root / "out", teacher=None, whitening=None)
 
 
 def test_every_row_of_every_table_is_a_configuration_we_ship() -> None:
@@ -105,6 +111,30 @@ def test_a_teacher_a_row_and_a_failure(ground: Place) -> None:
     assert len(symmetric.results) == 1
 
 
+def test_students_and_teacher_are_whitened_at_the_test_when_asked(
+    ground: Place, tmp_path: Path
+) -> None:
+    embedder = Embedder(network(adapt_dim=8, dim=4))
+    provenance = Provenance(
+        created="2026-01-01T00:00:00Z", git_commit="none", config_sha256="none", command="tests",
+        weights="random", data=(), licences=(), metrics={},
+    )  # fmt: skip
+    space = space_of(embedder, name="lw", spec=embedder.network.input)
+    spec = ModelSpec(
+        role="gallery", name="lw", network=embedder.network, space=space, provenance=provenance
+    )
+    save_model(tmp_path / "lw", embedder, spec)
+    plain = Place(ground.configs, ground.data, tmp_path / "out", teacher=None, whitening=None)
+    command = InProcess()
+    without = reproduce("aml-asymmetric", plain, only=["regression"], command=command)
+    asked = dataclasses.replace(plain, whitening=tmp_path / "lw")
+    again = InProcess()
+    whitened = reproduce("aml-asymmetric", asked, only=["regression"], command=again)
+    assert [call[0] for call in again.calls] == ["evaluate", "evaluate"]
+    assert all("--whitening" in call for call in again.calls)
+    assert without.results[0][1].protocols != whitened.results[0][1].protocols
+
+
 def test_a_network_alone_is_compared_with_itself(ground: Place) -> None:
     command = InProcess()
     done = reproduce("metrix", ground, only=["contrastive_feature"], command=command)
@@ -122,7 +152,7 @@ def test_a_run_of_another_configuration_is_refused(ground: Place, tmp_path: Path
     run.mkdir(parents=True)
     (run / "model.json").write_text("{}")
     (run / "config.json").write_text(json.dumps({"sha256": "0" * 64}))
-    place = Place(ground.configs, ground.data, tmp_path, teacher=None)
+    place = Place(ground.configs, ground.data, tmp_path, teacher=None, whitening=None)
     with pytest.raises(InvalidConfiguration, match="a run of another configuration"):
         reproduce("metrix", place, only=["contrastive_feature"], command=InProcess())
 
