@@ -56,6 +56,7 @@ class _Record(TypedDict):
     best: tuple[float, int, State] | None
     mined: Tensor | None
     rng: Tensor
+    device_rng: Tensor | None
 
 
 def save_checkpoint(path: Path, progress: Progress, *, experiment: str) -> None:
@@ -73,6 +74,7 @@ def save_checkpoint(path: Path, progress: Progress, *, experiment: str) -> None:
         "best": (best.score, best.step, best.weights) if best else None,
         "mined": progress.mined,
         "rng": torch.get_rng_state(),
+        "device_rng": torch.cuda.get_rng_state() if _is_on_gpu(progress) else None,
     }
     torch.save(record, content)
     write_atomically(path, content.getvalue())
@@ -100,6 +102,12 @@ def load_checkpoint(path: Path, progress: Progress, *, experiment: str) -> None:
     progress.best = Best(*record["best"]) if record["best"] else None
     progress.mined, progress.step = record["mined"], record["step"]
     torch.set_rng_state(record["rng"].cpu())
+    if record["device_rng"] is not None and _is_on_gpu(progress):
+        torch.cuda.set_rng_state(record["device_rng"].cpu())
+
+
+def _is_on_gpu(progress: Progress) -> bool:
+    return next(progress.student.parameters()).is_cuda
 
 
 def _read(path: Path, device: torch.device) -> _Record:

@@ -37,7 +37,7 @@ def closed(
     Raises `InvalidConfiguration` when the rows do not span `spec.dim` dimensions, or there are no
     pairs to learn from.
     """
-    trained.cpu().eval()
+    trained.eval()
     with first_alone(place):
         pooled = cached_pooled(
             out / "pooled-trained", trained, views, spec=trained.network.input, running=running

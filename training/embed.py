@@ -58,9 +58,11 @@ def cached_pooled(
     cache = RowCache(directory, binding)
     network = with_frozen_norms(embedder).to(memory_format=torch.channels_last)
 
+    place = next(network.parameters()).device
+
     def pooled(images: Tensor) -> Vectors:
         with torch.inference_mode():
-            rows: Vectors = network.pooled(normalise(images, spec)).numpy()
+            rows: Vectors = network.pooled(normalise(images.to(place), spec)).cpu().numpy()
         return rows
 
     _fill(cache, pooled, views, running, size_px=spec.size_px, task="pooled features")

@@ -65,7 +65,7 @@ def make_student(
     the role `query` alone.  Interrupted, the same call goes on where it was.  Raises typed errors
     for all that is wrong.
     """
-    encoder = _opened(config, teacher)
+    encoder = _opened(config, teacher, place)
     student, weights = pretrained(config.model)
     views = Views(_photographs(root, config.data), config.crops)
     commit = git_commit()
@@ -86,7 +86,7 @@ def make_student(
     return _saved(student.cpu(), out, making, _figures(progress))
 
 
-def _opened(config: TrainConfig, teacher: Path | None) -> TeacherEncoder | None:
+def _opened(config: TrainConfig, teacher: Path | None, place: Place) -> TeacherEncoder | None:
     if config.role == "gallery":
         if teacher is not None:
             raise InvalidConfiguration(
@@ -98,7 +98,8 @@ def _opened(config: TrainConfig, teacher: Path | None) -> TeacherEncoder | None:
             f"{config.name} is a query model, which learns a teacher's space: give --teacher the "
             "--out of `lorgnette whiten` or of a gallery model's training, or a bundle"
         )
-    return open_teacher(teacher, dim=config.model.dim, threads=config.running.threads)
+    threads, device = config.running.threads, place.device
+    return open_teacher(teacher, dim=config.model.dim, threads=threads, device=device)
 
 
 def _photographs(root: Path, data: PublicSource | tuple[Source, ...]) -> Photographs:
@@ -117,8 +118,8 @@ def _whitening_views(making: Making) -> Views:
 def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:
     """Train the student; where it got, and the weights to save."""
     config, out, place = making.config, making.out, making.place
-    targets = _targets(student, making)
     student.to(place.device)
+    targets = _targets(student, making)
     lesson = lesson_of(student, making.views, targets, config, place=place)
     spread(student, place)
     spread(lesson.modules, place)

@@ -43,10 +43,11 @@ class TeacherEncoder(Protocol):
 
 
 class TorchTeacher:
-    """A teacher in torch."""
+    """A teacher in torch, on whatever device the embedder is."""
 
     def __init__(self, embedder: Embedder, spec: ModelSpec) -> None:
         self._network = with_frozen_norms(embedder).to(memory_format=torch.channels_last)
+        self._device = next(embedder.parameters()).device
         self._input = spec.network.input
         self.space = spec.space
         self.size_px = spec.network.input.size_px
@@ -55,7 +56,8 @@ class TorchTeacher:
     def embed(self, images: Tensor) -> Vectors:
         """See `TeacherEncoder`."""
         with torch.inference_mode():
-            rows: Vectors = self._network(normalise(images, self._input)).numpy()
+            prepared = normalise(images.to(self._device), self._input)
+            rows: Vectors = self._network(prepared).cpu().numpy()
         return rows
 
 
@@ -88,9 +90,12 @@ class OnnxTeacher:
             return np.stack(list(pool.map(self.encoder.encode_pixels, pixels)))
 
 
-def open_teacher(directory: Path, *, dim: int, threads: int) -> TeacherEncoder:
-    """Open a teacher: the --out of `lorgnette whiten`, or its bundle from `lorgnette export`.
+def open_teacher(
+    directory: Path, *, dim: int, threads: int, device: torch.device
+) -> TeacherEncoder:
+    """Open a teacher: the --out of `whiten` or of a gallery model's `train`, or its bundle.
 
+    threads: of a bundle.  device: of a model in torch.
     Raises `InvalidConfiguration` when it is no teacher of `dim` dimensions, `InvalidBundle` when
     it cannot be read or is damaged.
     """
@@ -100,7 +105,7 @@ def open_teacher(directory: Path, *, dim: int, threads: int) -> TeacherEncoder:
         return OnnxTeacher(Encoder(bundle), threads)
     embedder, spec = load_model(directory)
     _require_teacher(directory, spec.role, spec.space, dim=dim)
-    return TorchTeacher(embedder, spec)
+    return TorchTeacher(embedder.to(device), spec)
 
 
 def _require_teacher(directory: Path, role: Role, space: Space, *, dim: int) -> None:

@@ -68,12 +68,11 @@ def open_judge(
     same = _relevant(asked)
     matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
     holding = tuple(asked.paths[row] for row in asked.gallery)
+    batch_size = config.running.batch_size
     held = None
     if validation.pairing == "asymmetric":
-        assert teacher is not None, "the configuration asks for a teacher"
-        held = embed_whole(
-            holding, teacher.embed, size_px=teacher.size_px, batch_size=config.running.batch_size
-        )
+        assert teacher is not None, "a query model has one"
+        held = embed_whole(holding, teacher.embed, size_px=teacher.size_px, batch_size=batch_size)
     return Judge(
         asking=tuple(asked.paths[row] for row in asked.queries[matched]),
         holding=holding,
@@ -81,7 +80,7 @@ def open_judge(
         own=np.flatnonzero(matched) if asked.is_leave_one_out else None,
         held=held,
         spare=copy.deepcopy(student).eval(),
-        batch_size=config.running.batch_size,
+        batch_size=batch_size,
     )
 
 

@@ -24,7 +24,7 @@ from training.data.loader import Views
 from training.data.row_cache import Binding, RowCache
 from training.loop import CHECKPOINT_NAME
 from training.metrics import METRICS_NAME
-from training.runtime import run
+from training.runtime import ALONE, run
 from training.space import space_of
 from training.teacher import make_teacher
 from training.teacher_encoder import open_teacher
@@ -169,9 +169,9 @@ def test_what_is_no_teacher_is_refused(experiment: Path, tmp_path: Path) -> None
     wide = write_tiny_bundle(tmp_path / "wide", role="gallery", dim=16)
     for directory in (experiment / "student", query.directory, wide.directory):
         with pytest.raises(InvalidConfiguration, match="expected a gallery model of 8"):
-            open_teacher(directory, dim=8, threads=1)
+            open_teacher(directory, dim=8, threads=1, device=ALONE.device)
     with pytest.raises(InvalidBundle, match="holds no trained model"):
-        open_teacher(tmp_path, dim=8, threads=1)
+        open_teacher(tmp_path, dim=8, threads=1, device=ALONE.device)
 
 
 def test_a_changed_byte_of_the_weights_is_noticed(experiment: Path, tmp_path: Path) -> None:
