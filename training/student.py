@@ -127,7 +127,12 @@ def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:
     progress = begin(student, lesson, config)
     if (out / CHECKPOINT_NAME).exists():
         load_checkpoint(out / CHECKPOINT_NAME, progress, experiment=experiment)
-    return progress, fit(progress, lesson, config, _desk(student, making, progress, experiment))
+    desk = _desk(student, making, progress, experiment)
+    try:
+        return progress, fit(progress, lesson, config, desk)
+    finally:
+        if desk.log is not None:
+            desk.log.close()
 
 
 def _targets(student: Embedder, making: Making) -> RowCache | None:

@@ -270,6 +270,21 @@ def make_alone(config: TrainConfig, root: Path, out: Path) -> None:
     make_student(config, root=root, teacher=None, out=out, command="tests", place=ALONE)
 
 
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"older"])
+def test_a_damaged_checkpoint_says_the_way_out(
+    content: bytes, ground: Path, tmp_path: Path
+) -> None:
+    config = changed(gallery_config(), schedule={"steps": 1})
+    make(config, ground, tmp_path / "out")
+    path = tmp_path / "out" / CHECKPOINT_NAME
+    if content == b"older":
+        torch.save({"step": 1}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InvalidConfiguration, match="is not a checkpoint.*delete it"):
+        make(config, ground, tmp_path / "out")
+
+
 def test_tensorboard_gets_the_same_figures(ground: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     config = changed(gallery_config(), schedule={"steps": 1}, running={"tensorboard": True})
