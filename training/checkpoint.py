@@ -115,7 +115,12 @@ def _read(path: Path, device: torch.device) -> _Record:
         record = torch.load(path, map_location=device, weights_only=True)
     # A file that is not a checkpoint makes torch raise any of a dozen classes.
     except Exception as error:
-        raise InvalidConfiguration(f"{path} is not a checkpoint ({error}): delete it") from error
+        # Nor is what it says shown: torch advises to load it unsafely.
+        raise InvalidConfiguration(
+            f"{path} is not a checkpoint, or is damaged: delete it to begin anew"
+        ) from error
     if not isinstance(record, dict) or set(record) != set(_Record.__annotations__):
-        raise InvalidConfiguration(f"{path} is not a checkpoint of this version: delete it")
+        raise InvalidConfiguration(
+            f"{path} is not a checkpoint of this version: delete it to begin anew"
+        )
     return cast(_Record, record)

@@ -281,7 +281,7 @@ def test_a_damaged_checkpoint_says_the_way_out(
         torch.save({"step": 1}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(InvalidConfiguration, match="is not a checkpoint.*delete it"):
+    with pytest.raises(InvalidConfiguration, match=r"is not a checkpoint.*delete it"):
         make(config, ground, tmp_path / "out")
 
 
