@@ -20,7 +20,7 @@ from training.evaluation.stored_rows import RowStore
 class Request:
     """One command.  At least one of gallery and query is given.
 
-    rows: where vectors are kept; None: nowhere.  multi_scale: for runs; None: as they were made.
+    vectors: where they are kept; None: nowhere.  multi_scale: for runs; None: as they were made.
     whitening: a run whose last layer whitens the rows of both sides; None: nothing is added.
     """
 
@@ -32,7 +32,7 @@ class Request:
     is_cropped: bool
     multi_scale: MultiScale | None
     whitening: Path | None
-    rows: Path | None
+    vectors: Path | None
     ranks: Path | None
     json_out: Path | None
     workers: int
@@ -46,7 +46,7 @@ def run_benchmark(request: Request) -> BenchmarkResult:
         distractors=request.distractors,
         is_cropped=request.is_cropped,
     )
-    with _kept(request.rows) as directory:
+    with _kept(request.vectors) as directory:
         result = _measured(request, benchmark, RowStore(directory, request.workers))
     report_benchmark(benchmark, result, json_out=request.json_out, ranks_out=request.ranks)
     return result
@@ -72,10 +72,10 @@ def _encoder(path: Path, request: Request) -> ShotEncoder:
 
 
 @contextmanager
-def _kept(rows: Path | None) -> Iterator[Path]:
+def _kept(vectors: Path | None) -> Iterator[Path]:
     """The place for vectors; without one named, a temporary one."""
-    if rows is not None:
-        yield rows
+    if vectors is not None:
+        yield vectors
         return
-    with TemporaryDirectory(prefix="lorgnette-rows-") as temporary:
+    with TemporaryDirectory(prefix="lorgnette-vectors-") as temporary:
         yield Path(temporary)

@@ -49,10 +49,10 @@ DistractorsOption = Annotated[
     Path | None,
     typer.Option("--distractors", help="Benchmark: a folder of photographs that answer nothing."),
 ]
-RowsOption = Annotated[
+VectorsOption = Annotated[
     Path | None,
     typer.Option(
-        "--rows",
+        "--vectors",
         help="Benchmark: keep the vectors here; the same command, interrupted, then goes on.",
     ),
 ]
@@ -99,7 +99,7 @@ def evaluate(
     scales: ScalesOption = None,
     whitening: WhiteningOption = None,
     uncropped: UncroppedOption = False,
-    rows: RowsOption = None,
+    vectors: VectorsOption = None,
     ranks: RanksOption = None,
     json_out: JsonOption = None,
     workers: WorkersOption = 2,
@@ -120,7 +120,7 @@ def evaluate(
     if (dataset is None) == (benchmark is None):
         raise typer.BadParameter("give either --dataset or --benchmark")
     if dataset is not None:
-        _refuse(root, distractors, image_size, scales, whitening, rows, ranks, uncropped or None)
+        _refuse(root, distractors, image_size, scales, whitening, vectors, ranks, uncropped or None)
         _on_folder(gallery, query, dataset, splits=splits, json_out=json_out, workers=workers)
     elif benchmark is not None:
         if splits is not None or root is None or (gallery or query) is None:
@@ -140,7 +140,7 @@ def evaluate(
                 is_cropped=not uncropped,
                 multi_scale=_multi_scale(image_size, scales),
                 whitening=whitening,
-                rows=rows,
+                vectors=vectors,
                 ranks=ranks,
                 json_out=json_out,
                 workers=workers,
@@ -175,7 +175,7 @@ def _on_folder(
 def _refuse(*given: object) -> None:
     if any(value is not None for value in given):
         raise typer.BadParameter(
-            "--root, --distractors, --image-size, --scales, --whitening, --rows, --ranks and "
+            "--root, --distractors, --image-size, --scales, --whitening, --vectors, --ranks and "
             "--uncropped are for --benchmark, not for --dataset"
         )
 

@@ -151,7 +151,7 @@ def _evaluated(
     path = out / "evaluation" / f"{name}-{_key(models, test)}.json"
     if not path.exists():
         arguments = ["--benchmark", name, "--root", str(place.data), *test]
-        kept = ["--rows", str(place.out / "rows"), "--json", str(path)]
+        kept = ["--vectors", str(place.out / "vectors"), "--json", str(path)]
         command(["evaluate", *models, *arguments, *kept])
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -15,6 +15,8 @@ from lorgnette.bundle import Bundle
 from lorgnette.errors import InvalidConfiguration, InvalidDataset, SpaceMismatch
 from tests.tiny_bundle import write_tiny_bundle
 from tests.training.evaluation.stand_ins import write_noise, write_stand_in
+from training.data.public.layout import Box
+from training.evaluation.benchmark_sets import read_benchmark
 from training.evaluation.cli import evaluate
 from training.evaluation.names import BENCHMARKS
 
@@ -79,6 +81,16 @@ def test_one_model_alone_is_judged_against_itself(tmp_path: Path, student: Bundl
 def test_uncropped_is_asked_for_and_said(tmp_path: Path, teacher: Bundle, student: Bundle) -> None:
     write_stand_in("roxford5k", tmp_path)
     common = [*_pair(teacher, student), "--benchmark", "roxford5k", "--root", tmp_path]
+    boxes = [
+        {
+            shot.box
+            for shot in read_benchmark(
+                "roxford5k", tmp_path, distractors=None, is_cropped=is_cropped
+            ).queries
+        }
+        for is_cropped in (True, False)
+    ]
+    assert boxes == [{Box(2, 1, 60, 45)}, {None}]
     records = []
     for extra in ([], ["--uncropped"]):
         result = _invoke(*common, *extra, "--json", tmp_path / "out.json")
@@ -110,7 +122,7 @@ def test_kept_rows_are_used_again(tmp_path: Path, teacher: Bundle, student: Bund
     write_stand_in("inshop", tmp_path)
     command = [
         *_pair(teacher, student), "--benchmark", "inshop", "--root", tmp_path,
-        "--rows", tmp_path / "rows",
+        "--vectors", tmp_path / "rows",
     ]  # fmt: skip
     first = _invoke(*command)
     shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").rglob("*.npy")}
@@ -156,7 +168,7 @@ def test_a_set_without_boxes_has_nothing_to_leave_uncropped(
         ([], "either --dataset or --benchmark"),
         (["--dataset", "a", "--benchmark", "cub"], "either --dataset or --benchmark"),
         (["--dataset", "a"], "needs both --gallery and --query"),
-        (["--dataset", "a", "--gallery", "g", "--query", "q", "--rows", "r"], "for --benchmark"),
+        (["--dataset", "a", "--gallery", "g", "--query", "q", "--vectors", "r"], "for --benchmark"),
         (["--benchmark", "cub", "--gallery", "g"], "--benchmark needs --root"),
         (["--benchmark", "cub", "--root", "r"], "--gallery or --query"),
         (["--benchmark", "birds", "--root", "r"], "'roxford5k'"),
