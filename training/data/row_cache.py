@@ -16,6 +16,8 @@ from lorgnette.errors import InvalidConfiguration
 from training.files import sha256_of, write_atomically
 
 SHARD_ROWS = 512
+MOST_MAPPED = 256
+"""Each mapped shard holds a file open, and many systems allow a process 1,024 of them."""
 BINDING_NAME = "binding.json"
 
 
@@ -93,10 +95,13 @@ class RowCache:
             yield np.arange(first, first + len(rows), dtype=np.int64), rows
 
     def _mapped(self, shard: int) -> NDArray[np.floating]:
-        if shard not in self._maps:
-            path = self._path(shard * SHARD_ROWS)
-            self._maps[shard] = _open_shard(path, self.binding)
-        return self._maps[shard]
+        mapped = self._maps.get(shard)
+        if mapped is None:
+            mapped = _open_shard(self._path(shard * SHARD_ROWS), self.binding)
+            while len(self._maps) >= MOST_MAPPED:
+                self._maps.pop(next(iter(self._maps)), None)
+            self._maps[shard] = mapped
+        return mapped
 
     def _path(self, first: int) -> Path:
         return self.directory / f"rows-{first:09d}.npy"

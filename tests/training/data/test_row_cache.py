@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,21 @@ def test_a_damaged_shard_is_named_with_the_way_out(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:40])
     with pytest.raises(InvalidConfiguration, match=r"rows-000000000\.npy is damaged"):
         RowCache(tmp_path, _binding(count=4)).rows(np.array([1], dtype=np.int64))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
+def test_a_large_cache_holds_few_files_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.data.row_cache.SHARD_ROWS", 2)
+    monkeypatch.setattr("training.data.row_cache.MOST_MAPPED", 3)
+    rows = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    cache = RowCache(tmp_path, _binding(count=40))
+    for first in range(0, 40, 2):
+        cache.put(first, rows[first : first + 2])
+    np.testing.assert_array_equal(np.concatenate([part for _, part in cache.shards()]), rows)
+    numbers = np.random.default_rng(1).permutation(40).astype(np.int64)
+    np.testing.assert_array_equal(cache.rows(numbers), rows[numbers])
+    held = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    mapped = [link for link in held if str(tmp_path) in os.path.realpath(link)]
+    assert len(mapped) <= 4
