@@ -12,15 +12,19 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from lorgnette.wire import ReindexRequest, SearchRequest
-from service.api import admin, health, models, problems, search
+from service.api import admin, health, items, models, problems, search
 from service.api.body import BodyLimit
+from service.api.item_bodies import BatchBody, ItemBody
 from service.auth import Keys, LocalNamesOnly
+from service.cors import SearchFromPages
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery
 from service.lane import Lane
+from service.limits import RateLimit
 from service.settings import Settings
 from service.state import Opened, ServiceState
 from service.students import Students
+from service.teachers import Teachers
 from service.telemetry import RequestTelemetry
 
 log = logging.getLogger(__name__)
@@ -28,6 +32,10 @@ log = logging.getLogger(__name__)
 API_VERSION = "1"
 _SEARCHES_ADMITTED = 512
 _PHOTOGRAPHS_ADMITTED = 32
+# One may embed while another commits; SQLite takes one write at a time anyway.
+_WRITERS = 2
+_WRITES_ADMITTED = 64
+_OWN_BODIES = (SearchRequest, ReindexRequest, ItemBody, BatchBody)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -45,8 +53,19 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.service = ServiceState(settings=settings, keys=Keys.of(settings))
-    for router in (search.router, models.router, admin.router, health.router):
+    app.state.service = ServiceState(
+        settings=settings,
+        keys=Keys(settings),
+        rate=RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst),
+    )
+    for router in (
+        search.router,
+        models.spaces_router,
+        models.router,
+        admin.router,
+        health.router,
+        items.router,
+    ):
         app.include_router(router)
     problems.install(app)
     # The last one added is the outermost.
@@ -55,6 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
         default=settings.max_body_bytes,
         limits={search.IMAGE_PATH: settings.max_image_bytes},
     )
+    if settings.cors_origins:
+        app.add_middleware(SearchFromPages, origins=settings.cors_origins)
     if settings.is_keyless:
         app.add_middleware(LocalNamesOnly, host=settings.host)
     app.add_middleware(RequestTelemetry)
@@ -89,6 +110,8 @@ def _open(settings: Settings) -> Opened:
         gallery=gallery,
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
+        write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
+        teachers=Teachers(settings.teacher, max_pixels=settings.max_pixels),
     )
 
 
@@ -104,7 +127,7 @@ def _describe_own_bodies(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         _, described = models_json_schema(
-            [(SearchRequest, "validation"), (ReindexRequest, "validation")],
+            [(model, "validation") for model in _OWN_BODIES],
             ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"] |= described["$defs"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidBundle, InvalidInput
+from lorgnette.image import MAX_PIXELS
 
 Embedded = NDArray[np.float32] | InvalidInput
 """The unit row `[D]` of a photograph, or why it has none."""
@@ -20,7 +21,7 @@ Embedded = NDArray[np.float32] | InvalidInput
 _AHEAD = 8
 
 
-def open_teacher(directory: Path) -> Encoder:
+def open_teacher(directory: Path, *, max_pixels: int = MAX_PIXELS) -> Encoder:
     """Open a gallery bundle and check it against its golden vectors. Raises `InvalidBundle`."""
     bundle = Bundle.open(directory)
     if bundle.manifest.role != "gallery":
@@ -28,7 +29,7 @@ def open_teacher(directory: Path) -> Encoder:
             f"{directory} is a {bundle.manifest.role} bundle (a student, for queries), expected a "
             "gallery bundle: give --teacher the teacher of the same space"
         )
-    encoder = Encoder(bundle, threads=1)
+    encoder = Encoder(bundle, threads=1, max_pixels=max_pixels)
     encoder.check()
     return encoder
 

@@ -12,8 +12,10 @@ from service.auth import Keys
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery, Snapshot
 from service.lane import Lane
+from service.limits import RateLimit
 from service.settings import Settings
 from service.students import Students
+from service.teachers import Teachers
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Opened:
     gallery: LiveGallery
     search_lane: Lane
     encode_lane: Lane
+    write_lane: Lane
+    teachers: Teachers
 
     def live(self) -> tuple[Snapshot, ...]:
         """The snapshots of the live spaces. Raises `Unavailable` while there is none."""
@@ -40,6 +44,7 @@ class ServiceState:
 
     settings: Settings
     keys: Keys
+    rate: RateLimit
     opened: Opened | None = None
     is_draining: bool = False
 

@@ -80,7 +80,7 @@ def index_folder(
     with _writing(data) as catalogue:
         known = {entry.id: entry for entry in catalogue.known(space.id)}
         todo = [photo for photo in found.photographs if not _is_done(known.get(photo.id), photo)]
-        _refuse_takeover(folder, todo, known)
+        _refuse_takeover(folder, todo, known, data=data)
         write = partial(_write_items, catalogue, space)
         broken = _embed(encoder, todo, write=write, options=options)
         if len(broken) == len(found.photographs):
@@ -117,7 +117,7 @@ def reindex(
     with _writing(data) as catalogue:
         everything = catalogue.known(space.id)
         lacking = {entry.id: entry for entry in everything if not entry.has_vector}
-        sources = [_source(entry) for entry in lacking.values()]
+        sources = [_source(entry, data=data) for entry in lacking.values()]
         todo = [source for source in sources if isinstance(source, Photograph)]
         gone = [source for source in sources if isinstance(source, Skipped)]
         write = partial(_write_vectors, catalogue, space, lacking)
@@ -209,14 +209,16 @@ def _is_done(known: Known | None, photo: Photograph) -> bool:
     )
 
 
-def _refuse_takeover(folder: Path, todo: Sequence[Photograph], known: Mapping[str, Known]) -> None:
+def _refuse_takeover(
+    folder: Path, todo: Sequence[Photograph], known: Mapping[str, Known], *, data: Path
+) -> None:
     """Refuse photographs whose id already names one elsewhere, unless that one is gone."""
     root = folder.resolve()
     for photo in todo:
         entry = known.get(photo.id)
         if entry is None or not entry.source or entry.source == str(photo.path):
             continue
-        held = Path(entry.source)
+        held = data / entry.source
         if held.is_relative_to(root) or not held.exists() or held.samefile(photo.path):
             continue
         raise InvalidInput(
@@ -239,16 +241,20 @@ def _write_vectors(
     catalogue.add_vectors(space, [(known[photo.id], row) for photo, row in batch])
 
 
-def _source(entry: Known) -> Photograph | Skipped:
-    """The photograph an item was made from, if it still is that one."""
+def _source(entry: Known, *, data: Path) -> Photograph | Skipped:
+    """The photograph an item was made from, if it still is that one.
+
+    One that came over HTTP lies below the data directory under its sha256: its time says nothing.
+    """
     if not entry.source:
         return Skipped(entry.id, "it was added as a vector, without a photograph: add it again")
-    path = Path(entry.source)
+    path = data / entry.source
     try:
         found = path.stat()
     except OSError as error:
         return Skipped(entry.id, f"{path}: {error.strerror}")
-    if Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns) != entry.stamp:
+    mtime_ns = found.st_mtime_ns if Path(entry.source).is_absolute() else 0
+    if Stamp(size=found.st_size, mtime_ns=mtime_ns) != entry.stamp:
         return Skipped(entry.id, f"{path} has changed: run `lorgnette index` on its folder")
     return Photograph(id=entry.id, path=path, stamp=entry.stamp)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lorgnette.errors import InvalidGallery, SpaceMismatch
 from lorgnette.manifest import Space
 from service.gallery import schema
-from service.gallery.records import Changes, Item, Known, NewItem, Stamp
+from service.gallery.records import Changes, Item, Known, NewItem, Put, Stamp
 
 __all__ = ["CATALOGUE_NAME", "Catalogue", "Changes", "Item", "Known", "NewItem", "Stamp", "now"]
 
@@ -92,10 +92,9 @@ class Catalogue:
             return _seq(connection)
 
     def spaces(self) -> tuple[Space, ...]:
-        """Every space vectors were ever written in, by id."""
+        """Every space vectors were written in and that was not retired, by id."""
         with self.reading() as connection:
-            rows = connection.execute("SELECT id, dim FROM spaces ORDER BY id").fetchall()
-        return tuple(Space(id=space_id, dim=dim) for space_id, dim in rows)
+            return spaces_of(connection)
 
     def upsert(self, space: Space, items: Sequence[NewItem]) -> int:
         """Write items with their vectors of one space, all or nothing. Returns the write's seq.
@@ -105,11 +104,11 @@ class Catalogue:
         if not items:
             return self.seq()
         with self.writing() as connection:
-            _register(connection, space)
-            seq = _next_seq(connection)
+            register(connection, space)
+            seq = next_seq(connection)
             for item in items:
-                key = _upsert_item(connection, item, seq=seq)
-                _put_vector(connection, space, key=key, vector=item.vector, seq=seq)
+                key = upsert_item(connection, item, seq=seq)
+                put_vector(connection, space, key=key, vector=item.vector, seq=seq)
         return seq
 
     def add_vectors(
@@ -118,8 +117,8 @@ class Catalogue:
         """Write vectors of known items. Returns how many: one changed meanwhile is left out."""
         added = 0
         with self.writing() as connection:
-            _register(connection, space)
-            seq = _next_seq(connection)
+            register(connection, space)
+            seq = next_seq(connection)
             for known, vector in vectors:
                 same = connection.execute(
                     "SELECT 1 FROM items WHERE key = ? AND NOT deleted AND source = ?"
@@ -127,23 +126,14 @@ class Catalogue:
                     (known.key, known.source, known.stamp.size, known.stamp.mtime_ns),
                 ).fetchone()
                 if same is not None:
-                    _put_vector(connection, space, key=known.key, vector=vector, seq=seq)
+                    put_vector(connection, space, key=known.key, vector=vector, seq=seq)
                     added += 1
         return added
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete items and their vectors of every space. Returns how many there were."""
         with self.writing() as connection:
-            seq = _next_seq(connection)
-            wanted = json.dumps(list(ids))
-            chosen = "SELECT key FROM items WHERE id IN (SELECT value FROM json_each(?))"
-            connection.execute(f"DELETE FROM vectors WHERE key IN ({chosen})", (wanted,))  # noqa: S608 - a constant
-            deleted = connection.execute(
-                "UPDATE items SET deleted = 1, seq = ?, metadata = '{}' WHERE NOT deleted"
-                " AND id IN (SELECT value FROM json_each(?))",
-                (seq, wanted),
-            )
-        return deleted.rowcount
+            return delete_items(connection, ids, seq=next_seq(connection))
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """The live items among the keys, in one query."""
@@ -222,14 +212,27 @@ def _seq(connection: sqlite3.Connection) -> int:
     return int(seq)
 
 
-def _next_seq(connection: sqlite3.Connection) -> int:
+def spaces_of(connection: sqlite3.Connection) -> tuple[Space, ...]:
+    """The spaces that were not retired, by id."""
+    rows = connection.execute("SELECT id, dim FROM spaces WHERE retired_at IS NULL ORDER BY id")
+    return tuple(Space(id=space_id, dim=dim) for space_id, dim in rows.fetchall())
+
+
+def next_seq(connection: sqlite3.Connection) -> int:
+    """The number of the write that is being made."""
     connection.execute("UPDATE state SET seq = seq + 1")
     return _seq(connection)
 
 
-def _register(connection: sqlite3.Connection, space: Space) -> None:
+def register(connection: sqlite3.Connection, space: Space) -> None:
+    """Make a space one that vectors are written in, also when it had been retired.
+
+    Raises `SpaceMismatch` when it is known with another dimension.
+    """
     connection.execute(
-        "INSERT INTO spaces VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (space.id, space.dim, now())
+        "INSERT INTO spaces (id, dim, created_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET retired_at = NULL",
+        (space.id, space.dim, now()),
     )
     (dim,) = connection.execute("SELECT dim FROM spaces WHERE id = ?", (space.id,)).fetchone()
     if dim != space.dim:
@@ -239,7 +242,8 @@ def _register(connection: sqlite3.Connection, space: Space) -> None:
         )
 
 
-def _upsert_item(connection: sqlite3.Connection, item: NewItem, *, seq: int) -> int:
+def upsert_item(connection: sqlite3.Connection, item: NewItem | Put, *, seq: int) -> int:
+    """Write an item without its vectors; those of another photograph go. Returns its key."""
     old = connection.execute(
         "SELECT key, source, size, mtime_ns FROM items WHERE id = ? AND NOT deleted", (item.id,)
     ).fetchone()
@@ -257,15 +261,29 @@ def _upsert_item(connection: sqlite3.Connection, item: NewItem, *, seq: int) -> 
     return int(key)
 
 
-def _put_vector(
+def put_vector(
     connection: sqlite3.Connection, space: Space, *, key: int, vector: NDArray[np.float32], seq: int
 ) -> None:
+    """Write an item's unit row `[D]` of one space."""
     if vector.shape != (space.dim,):
         raise ValueError(f"expected a row of {space.dim}, found shape {vector.shape}")
     connection.execute(
         "INSERT OR REPLACE INTO vectors (space, key, seq, dtype, blob) VALUES (?, ?, ?, 'f32', ?)",
         (space.id, key, seq, np.ascontiguousarray(vector, dtype="<f4").tobytes()),
     )
+
+
+def delete_items(connection: sqlite3.Connection, ids: Sequence[str], *, seq: int) -> int:
+    """Delete items and their vectors of every space. Returns how many there were."""
+    wanted = json.dumps(list(ids))
+    chosen = "SELECT key FROM items WHERE id IN (SELECT value FROM json_each(?))"
+    connection.execute(f"DELETE FROM vectors WHERE key IN ({chosen})", (wanted,))  # noqa: S608 - a constant
+    deleted = connection.execute(
+        "UPDATE items SET deleted = 1, seq = ?, metadata = '{}' WHERE NOT deleted"
+        " AND id IN (SELECT value FROM json_each(?))",
+        (seq, wanted),
+    )
+    return deleted.rowcount
 
 
 def _row(blob: bytes, space: Space, *, path: Path) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors
 
 Keys = NDArray[np.int64]
@@ -42,6 +43,18 @@ class NewItem:
     stamp: Stamp
     metadata: Mapping[str, JsonValue]
     vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Put:
+    """An item to write, with its unit row `[D]` float32 of each space. source: of its photograph,
+    below the data directory; empty for one that was given as a vector."""
+
+    id: str
+    source: str
+    stamp: Stamp
+    metadata: Mapping[str, JsonValue]
+    vectors: Mapping[Space, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)

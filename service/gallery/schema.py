@@ -10,12 +10,11 @@ from pathlib import Path
 
 from lorgnette.errors import DiskFull, GalleryBusy, InvalidGallery
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 
 _PAGE_BYTES = 16_384
 
-_TABLES = """
+_FIRST = """
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     seq INTEGER NOT NULL
@@ -61,6 +60,26 @@ CREATE TABLE jobs (
     error TEXT
 );
 """
+
+_SECOND = """
+ALTER TABLE state ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spaces ADD COLUMN retired_at TEXT;
+ALTER TABLE jobs ADD COLUMN request TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE jobs ADD COLUMN is_cancelled INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE answers (
+    route TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (route, key)
+);
+"""
+
+_STEPS = (_FIRST, _SECOND)
+"""What leads from each version to the next; a step that was released never changes."""
+
+SCHEMA_VERSION = len(_STEPS)
 
 
 class Connection(sqlite3.Connection):
@@ -108,7 +127,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def prepare(connection: sqlite3.Connection, *, path: Path) -> None:
-    """Create the tables of a new catalogue; refuse one a newer lorgnette wrote."""
+    """Bring a catalogue, new or older, to this version; refuse one a newer lorgnette wrote."""
     with transaction(connection):
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > SCHEMA_VERSION:
@@ -118,12 +137,14 @@ def prepare(connection: sqlite3.Connection, *, path: Path) -> None:
             )
         if found == SCHEMA_VERSION:
             return
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if found == 0 and tables != (0,):
             raise InvalidGallery(
                 f"{path} is a database of another program: choose another --data directory"
             )
-        for statement in _TABLES.split(";\n"):
-            connection.execute(statement)
+        for step in _STEPS[found:]:
+            for statement in step.split(";\n"):
+                connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -1,0 +1,116 @@
+"""What the item routes read, and what becomes of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from lorgnette.errors import InvalidImage, InvalidRequest
+from lorgnette.vectors import from_base64
+from lorgnette.wire import PackedVectors
+
+MAX_ID_CHARS = 512
+MAX_METADATA_BYTES = 16_384
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+Floats = Annotated[list[float], Field(min_length=1)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ItemBody(_Body):
+    """`PUT /admin/items/{id}` as JSON: an image in base64, or a vector of a named space."""
+
+    image: str | None = None
+    space: str | None = None
+    vector: PackedVectors | Floats | None = None
+    metadata: dict[str, JsonValue] = {}
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        is_vector = self.space is not None and self.vector is not None
+        is_part = (self.space is None) != (self.vector is None)
+        if is_part or is_vector == (self.image is not None):
+            raise ValueError('expected either "image", or "space" and "vector"')
+        return self
+
+    def image_bytes(self) -> bytes | None:
+        """The encoded image, when this is one. Raises `InvalidImage`."""
+        if self.image is None:
+            return None
+        try:
+            return base64.b64decode(self.image, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidImage(f"image: expected base64, found other text ({error})") from error
+
+    def row(self, *, dim: int) -> NDArray[np.float32]:
+        """The vector `[1, dim]`, not yet checked. Raises `InvalidVector`."""
+        assert self.vector is not None
+        if isinstance(self.vector, PackedVectors):
+            return from_base64(self.vector.data, dtype=self.vector.dtype, dim=dim)
+        with np.errstate(over="ignore"):
+            return np.asarray([self.vector], dtype=np.float64).astype(np.float32)
+
+
+class NamedItemBody(ItemBody):
+    """One item of a batch."""
+
+    id: str
+
+
+class BatchBody(_Body):
+    """`POST /admin/items:batch`: written together or not at all; no id may come twice."""
+
+    upsert: list[NamedItemBody] = []
+    delete: list[str] = []
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        ids = [*(item.id for item in self.upsert), *self.delete]
+        if not ids:
+            raise ValueError('expected something to "upsert" or to "delete"')
+        if len(set(ids)) != len(ids):
+            twice = next(item_id for item_id in ids if ids.count(item_id) > 1)
+            raise ValueError(f"the id {twice[:100]!r} comes twice in one batch")
+        return self
+
+
+def checked_id(item_id: str) -> str:
+    """An id as it may be stored. Raises `InvalidRequest`.
+
+    It names no file here; still it is kept free of what turns into another one on the way.
+    """
+    parts = item_id.split("/")
+    if len(item_id) > MAX_ID_CHARS or _CONTROL.search(item_id) or {"", ".", ".."} & set(parts):
+        raise InvalidRequest(
+            f"id: expected 1 to {MAX_ID_CHARS} characters without control characters, whose parts "
+            f"between slashes are not empty, '.' or '..'; found {item_id[:100]!r}"
+        )
+    return item_id
+
+
+def checked_metadata(metadata: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Metadata as it may be stored. Raises `InvalidRequest`."""
+    try:
+        size = len(json.dumps(dict(metadata), allow_nan=False).encode())
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(
+            "metadata: it holds NaN, infinity or a number too long to keep: leave it out"
+        ) from error
+    if size > MAX_METADATA_BYTES:
+        raise InvalidRequest(
+            f"metadata: expected at most {MAX_METADATA_BYTES:,} bytes of JSON, found {size:,}: "
+            "keep a reference to the rest"
+        )
+    return dict(metadata)
