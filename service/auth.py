@@ -1,59 +1,91 @@
-"""Bearer keys and the two doors they open; without keys, who may speak to a local service."""
+"""Bearer keys and the doors they open; without keys, who may speak to a local service."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from lorgnette.errors import Forbidden, Unauthorized
 from service.api.problems import problem_response
-from service.settings import Settings
+from service.keys import KeyFile, KeyRecord, digest_of, id_in
+from service.scopes import Scope
+from service.settings import Settings, is_loopback
 
-Door = Literal["search", "admin"]
+LOCAL = "local"
+"""Who asks a service without keys."""
+
+_CONFIGURED: dict[str, frozenset[Scope]] = {
+    "search_key": frozenset({Scope.SEARCH, Scope.MODELS}),
+    "metrics_key": frozenset({Scope.METRICS}),
+    "admin_key": frozenset({Scope.ADMIN}),
+}
+_NOTHING = digest_of("")
 
 
-@dataclass(frozen=True)
 class Keys:
-    """The sha256 of each configured key. The admin key also opens the search door.
+    """The keys of the settings, and those of the data directory's key file.
 
-    With no key at all every door is open, which `Settings` allows on loopback only. With one key
-    alone the other door stays shut.
+    With no key at all every door is open, on loopback only. From the first key on, be it made
+    while the service runs, the doors it does not open stay shut, also when it is gone again.
     """
 
-    search: bytes | None
-    admin: bytes | None
+    def __init__(self, settings: Settings) -> None:
+        secrets: dict[str, SecretStr | None] = {
+            "search_key": settings.search_key,
+            "metrics_key": settings.metrics_key,
+            "admin_key": settings.admin_key,
+        }
+        self._configured = {
+            name: digest_of(key.get_secret_value()) for name, key in secrets.items() if key
+        }
+        self._file = KeyFile(settings.data)
+        self._is_guarded = bool(self._configured) or not is_loopback(settings.host)
 
-    @classmethod
-    def of(cls, settings: Settings) -> Keys:
-        """The keys of the settings, hashed."""
-        return cls(search=_digest(settings.search_key), admin=_digest(settings.admin_key))
+    def check(self, token: str | None, *accepted: Scope) -> str:
+        """The id of the key, for the log. It needs one of the accepted scopes, or admin.
 
-    def check(self, token: str | None, door: Door) -> None:
-        """Raise `Unauthorized` for no or an unknown key, `Forbidden` for one of another door.
-
-        Both comparisons always run, in constant time, so that timing tells nothing.
+        Raises `Unauthorized` for no key, an unknown, expired or revoked one, `Forbidden` for one
+        of another door. Keys are compared by their hashes, in constant time: timing tells nothing.
         """
-        if self.search is None and self.admin is None:
-            return
+        digest = digest_of(token or "")
+        matching = [
+            name for name, known in self._configured.items() if hmac.compare_digest(digest, known)
+        ]
+        if matching:
+            key_id, scopes = matching[0], _CONFIGURED[matching[0]]
+        else:
+            record = self._recorded(token, digest=digest)
+            if record is None:
+                return LOCAL
+            key_id, scopes = record.id, record.scopes
+        if scopes.isdisjoint({*accepted, Scope.ADMIN}):
+            raise Forbidden(
+                f"this key opens {', '.join(sorted(scopes))} only: this needs one for "
+                f"{' or '.join(accepted)}"
+            )
+        return key_id
+
+    def _recorded(self, token: str | None, *, digest: str) -> KeyRecord | None:
+        """The living key of the file; None where no key is needed."""
+        records = self._file.records()
+        self._is_guarded = self._is_guarded or bool(records)
+        if not self._is_guarded:
+            return None
         if token is None:
             raise Unauthorized("this server needs a key: send `Authorization: Bearer <key>`")
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        is_search = hmac.compare_digest(digest, self.search or b"")
-        is_admin = hmac.compare_digest(digest, self.admin or b"")
-        if not (is_search or is_admin):
+        record = records.get(id_in(token))
+        is_same = hmac.compare_digest(digest, record.sha256 if record else _NOTHING)
+        if record is None or not is_same:
             raise Unauthorized("the server does not know this key: ask its keeper for one")
-        if door == "admin" and not is_admin:
-            raise Forbidden("this key opens the search only: administration needs the admin key")
-
-
-def _digest(key: SecretStr | None) -> bytes | None:
-    return None if key is None else hashlib.sha256(key.get_secret_value().encode()).digest()
+        state = record.state(datetime.now(UTC))
+        if state != "live":
+            raise Unauthorized(f"this key is {state}: ask the server's keeper for a new one")
+        return record
 
 
 class LocalNamesOnly:
@@ -67,7 +99,7 @@ class LocalNamesOnly:
         self._app = app
         self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower()})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
         if scope["type"] == "http":
             name = _host_name(Headers(scope=scope).get("host", ""))

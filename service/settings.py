@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.image import MAX_PIXELS
 from service import defaults
+from service.keys import KeyFile
 
 ENV_PREFIX = "LORGNETTE_"
 SECRETS_DIR_VARIABLE = "LORGNETTE_SECRETS_DIR"
@@ -23,12 +24,17 @@ _DEFAULT_SECRETS_DIR = Path("/run/secrets")
 _MIN_KEY_CHARS = 16
 
 
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?$")]
+"""A web page's origin, as its browser states it; "*" is none."""
+
+
 class Settings(BaseSettings):
     """Everything one server process is configured with. Frozen; unknown names are refused.
 
-    search_key and admin_key may also be files `lorgnette_search_key` and `lorgnette_admin_key` of
-    the secrets folder. Without any key the service listens on this machine only. factory: None
-    keeps the live index's, at first "Flat".
+    The three keys may also be files of the secrets folder, such as `lorgnette_search_key`; others
+    are made with `lorgnette keys create`. Without any key the service listens on this machine
+    only. factory: None keeps the live index's, at first "Flat". rate_per_s, rate_burst: requests
+    of one key, None is no limit. cors_origins: whose web pages may search; none by default.
     """
 
     model_config = SettingsConfigDict(
@@ -46,7 +52,11 @@ class Settings(BaseSettings):
     host: str = defaults.HOST
     port: Annotated[int, Field(ge=0, le=65535)] = defaults.PORT
     search_key: SecretStr | None = None
+    metrics_key: SecretStr | None = None
     admin_key: SecretStr | None = None
+    rate_per_s: Annotated[float, Field(gt=0)] | None = None
+    rate_burst: Annotated[int, Field(ge=1)] = 20
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     max_k: Annotated[int, Field(ge=1, le=100_000)] = 1000
     max_batch: Annotated[int, Field(ge=1, le=65_536)] = 256
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
@@ -59,7 +69,7 @@ class Settings(BaseSettings):
     )
     encode_threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
-    @field_validator("students", mode="before")
+    @field_validator("students", "cors_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         """`LORGNETTE_STUDENTS=models/a,models/b`."""
@@ -67,7 +77,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("search_key", "admin_key")
+    @field_validator("search_key", "metrics_key", "admin_key")
     @classmethod
     def _is_a_fit_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is None:
@@ -82,22 +92,29 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_guard_what_listens(self) -> Self:
-        if self.search_key and self.search_key == self.admin_key:
+        given = [key for key in (self.search_key, self.metrics_key, self.admin_key) if key]
+        if len(set(given)) < len(given):
             raise ValueError(
-                "search_key and admin_key are the same, so that every phone could reindex: "
-                "make two different ones"
+                "two of search_key, metrics_key and admin_key are the same, so that one key would "
+                "open more than it should: make different ones"
             )
-        if not is_loopback(self.host) and not (self.search_key and self.admin_key):
+        has_both = self.search_key is not None and self.admin_key is not None
+        if not is_loopback(self.host) and not has_both and not self._has_key_file():
             raise ValueError(
                 f"refusing to listen on {self.host!r}, which other machines reach, without keys: "
-                f"set {ENV_PREFIX}SEARCH_KEY and {ENV_PREFIX}ADMIN_KEY, or use --host 127.0.0.1"
+                f"set {ENV_PREFIX}SEARCH_KEY and {ENV_PREFIX}ADMIN_KEY, make some with "
+                "`lorgnette keys create`, or use --host 127.0.0.1"
             )
         return self
+
+    def _has_key_file(self) -> bool:
+        return bool(KeyFile(self.data).records())
 
     @property
     def is_keyless(self) -> bool:
         """Whether everybody on this machine may do everything."""
-        return self.search_key is None and self.admin_key is None
+        keys = (self.search_key, self.metrics_key, self.admin_key)
+        return not any(keys) and not self._has_key_file()
 
 
 def is_loopback(host: str) -> bool:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.scopes import Scope
 from service.state import Opened, state_of
 
 _bearer = HTTPBearer(
-    auto_error=False, description="The search key, or the admin key, which opens both doors."
+    auto_error=False, description="A key with this door's scope, or one with `admin`."
 )
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def search_door(request: Request, bearer: _Bearer) -> None:
-    """Let the search or the admin key through. Raises `Unauthorized`."""
-    token = bearer.credentials if bearer else None
-    state_of(request).keys.check(token, "search")
+def _door(*accepted: Scope) -> Callable[[Request, _Bearer], Awaitable[None]]:
+    async def door(request: Request, bearer: _Bearer) -> None:
+        """Raise `Unauthorized`, `Forbidden`, `TooManyRequests`."""
+        state = state_of(request)
+        key_id = state.keys.check(bearer.credentials if bearer else None, *accepted)
+        # The log names who asked: the key's id, which is no secret.
+        request.state.key_id = key_id
+        state.rate.take(key_id)
+
+    return door
 
 
-async def admin_door(request: Request, bearer: _Bearer) -> None:
-    """Let the admin key through. Raises `Unauthorized`, `Forbidden`."""
-    token = bearer.credentials if bearer else None
-    state_of(request).keys.check(token, "admin")
+search_door = _door(Scope.SEARCH)
+models_door = _door(Scope.MODELS)
+spaces_door = _door(Scope.SEARCH, Scope.MODELS)
+metrics_door = _door(Scope.METRICS)
+admin_door = _door(Scope.ADMIN)
 
 
 async def _opened(request: Request) -> Opened:

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from lorgnette.bundle import MANIFEST_NAME
 from lorgnette.errors import NotFound, Unauthorized, Unavailable
 from lorgnette.wire import ModelsResponse, SpaceInfo, SpacesResponse
-from service.api.doors import Ready, search_door
+from service.api.doors import Ready, models_door, spaces_door
 from service.api.problems import (
     NOT_MODIFIED,
     OK,
@@ -22,7 +22,8 @@ from service.api.problems import (
 )
 from service.students import ServedFile
 
-router = APIRouter(tags=["models"], dependencies=[Depends(search_door)])
+router = APIRouter(tags=["models"], dependencies=[Depends(models_door)])
+spaces_router = APIRouter(tags=["models"], dependencies=[Depends(spaces_door)])
 
 _REVALIDATE = "private, no-cache"
 _FOREVER = "private, max-age=31536000, immutable"
@@ -30,7 +31,7 @@ _CHUNK_BYTES = 1024 * 1024
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
-@router.get("/spaces", responses=documented(Unauthorized))
+@spaces_router.get("/spaces", responses=documented(Unauthorized))
 async def spaces(opened: Ready) -> SpacesResponse:
     """The live spaces: how many items answer in each, and the students whose vectors fit."""
     return SpacesResponse(

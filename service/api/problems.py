@@ -16,7 +16,13 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from lorgnette import errors
-from lorgnette.errors import InvalidRequest, LorgnetteError, ServerFault, SpaceMismatch
+from lorgnette.errors import (
+    InvalidRequest,
+    LorgnetteError,
+    ServerFault,
+    SpaceMismatch,
+    TooManyRequests,
+)
 from lorgnette.wire import PROBLEM_TYPE, Problem
 
 log = logging.getLogger(__name__)
@@ -36,6 +42,14 @@ class MethodNotAllowed(InvalidRequest):
 
 class RequestTimeout(InvalidRequest):
     """The body came too slowly."""
+
+
+class RateLimited(TooManyRequests):
+    """One key asked too often. retry_after_s: when it may ask again."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RangeNotSatisfiable(InvalidRequest):
@@ -127,7 +141,7 @@ def _headers(error: LorgnetteError) -> dict[str, str]:
     if isinstance(error, errors.Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.Unavailable | errors.TooManyRequests):
-        headers["retry-after"] = str(RETRY_AFTER_S)
+        headers["retry-after"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     if isinstance(error, RangeNotSatisfiable):
         headers["content-range"] = f"bytes */{error.size}"
     return headers
@@ -183,6 +197,7 @@ def documented(*kinds: type[LorgnetteError]) -> dict[int | str, dict[str, object
     """The `responses` of a route for OpenAPI: these errors, and the ones any request may meet."""
     always: tuple[type[LorgnetteError], ...] = (
         errors.Unavailable, ServerFault, errors.Forbidden, errors.BodyTooLarge, InvalidRequest,
+        TooManyRequests,
     )  # fmt: skip
     codes: dict[int, list[str]] = {}
     for kind in (*kinds, *always):
