@@ -12,8 +12,9 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from lorgnette.wire import ReindexRequest, SearchRequest
-from service.api import admin, health, models, problems, search
+from service.api import admin, health, items, models, problems, search
 from service.api.body import BodyLimit
+from service.api.item_bodies import BatchBody, ItemBody
 from service.auth import Keys, LocalNamesOnly
 from service.cors import SearchFromPages
 from service.gallery.catalogue import Catalogue
@@ -23,6 +24,7 @@ from service.limits import RateLimit
 from service.settings import Settings
 from service.state import Opened, ServiceState
 from service.students import Students
+from service.teachers import Teachers
 from service.telemetry import RequestTelemetry
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,10 @@ log = logging.getLogger(__name__)
 API_VERSION = "1"
 _SEARCHES_ADMITTED = 512
 _PHOTOGRAPHS_ADMITTED = 32
+# One may embed while another commits; SQLite takes one write at a time anyway.
+_WRITERS = 2
+_WRITES_ADMITTED = 64
+_OWN_BODIES = (SearchRequest, ReindexRequest, ItemBody, BatchBody)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -52,7 +58,14 @@ def create_app(settings: Settings) -> FastAPI:
         keys=Keys(settings),
         rate=RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst),
     )
-    for router in (search.router, models.spaces_router, models.router, admin.router, health.router):
+    for router in (
+        search.router,
+        models.spaces_router,
+        models.router,
+        admin.router,
+        health.router,
+        items.router,
+    ):
         app.include_router(router)
     problems.install(app)
     # The last one added is the outermost.
@@ -97,6 +110,8 @@ def _open(settings: Settings) -> Opened:
         gallery=gallery,
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
+        write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
+        teachers=Teachers(settings.teacher, max_pixels=settings.max_pixels),
     )
 
 
@@ -112,7 +127,7 @@ def _describe_own_bodies(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         _, described = models_json_schema(
-            [(SearchRequest, "validation"), (ReindexRequest, "validation")],
+            [(model, "validation") for model in _OWN_BODIES],
             ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"] |= described["$defs"]

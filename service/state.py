@@ -15,6 +15,7 @@ from service.lane import Lane
 from service.limits import RateLimit
 from service.settings import Settings
 from service.students import Students
+from service.teachers import Teachers
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Opened:
     gallery: LiveGallery
     search_lane: Lane
     encode_lane: Lane
+    write_lane: Lane
+    teachers: Teachers
 
     def live(self) -> tuple[Snapshot, ...]:
         """The snapshots of the live spaces. Raises `Unavailable` while there is none."""
