@@ -17,7 +17,7 @@ from lorgnette.errors import InvalidConfiguration, MissingExtra
 from tests.training.photographs import write_classes
 from tests.training.tiny_experiment import changed, gallery_config, make, student_config
 from training.averaging import State, copied
-from training.checkpoint import Progress
+from training.checkpoint import Best, Progress, load_checkpoint
 from training.config import TrainConfig
 from training.data.catalogue import find_photographs
 from training.data.loader import Views
@@ -172,6 +172,19 @@ def test_the_best_judged_weights_are_the_ones_to_save(ground: Path, tmp_path: Pa
         (3, 0.5),
         (4, 0.3),
     ]
+
+
+def test_the_best_so_far_comes_back_from_a_checkpoint(ground: Path, tmp_path: Path) -> None:
+    config = changed(gallery_config(), schedule={"steps": 1})
+    progress, lesson, desk = _begun(config, ground, tmp_path)
+    progress.best = Best(0.5, 1, copied(progress.student))
+    fit(progress, lesson, config, desk)
+    again, *_ = _begun(config, ground, tmp_path)
+    load_checkpoint(tmp_path / CHECKPOINT_NAME, again, experiment=desk.experiment)
+    assert again.best is not None
+    assert (again.best.score, again.best.step) == (0.5, 1)
+    for name, tensor in progress.best.weights.items():
+        assert torch.equal(again.best.weights[name], tensor)
 
 
 def test_models_are_kept_along_the_way_and_can_be_opened(ground: Path, tmp_path: Path) -> None:
