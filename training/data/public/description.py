@@ -143,4 +143,6 @@ def lines_of(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidDataset(f"cannot read {path}: {error}") from error
+        raise InvalidDataset(
+            f"cannot read {path}: {error}; `lorgnette data get` fetches it"
+        ) from error

@@ -48,7 +48,9 @@ def load_pickle(path: Path) -> object:
             )
         content = path.read_bytes()
     except OSError as error:
-        raise InvalidDataset(f"cannot read {path}: {error.strerror}") from error
+        raise InvalidDataset(
+            f"cannot read {path}: {error.strerror}; `lorgnette data get` fetches it"
+        ) from error
     return parse_pickle(content, origin=str(path))
 
 
