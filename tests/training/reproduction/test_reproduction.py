@@ -165,3 +165,11 @@ def test_an_unknown_row_is_refused(ground: Place) -> None:
 def test_a_command_that_fails_fails_its_row() -> None:
     with pytest.raises(RowFailed, match="ended with"):
         lorgnette(["no-such-verb"])
+
+
+@pytest.mark.slow
+def test_a_row_by_the_real_command(ground: Place, tmp_path: Path) -> None:
+    place = dataclasses.replace(ground, out=tmp_path / "out")
+    done = reproduce("metrix", place, only=["contrastive_feature"], command=lorgnette)
+    assert not done.failures
+    assert "| + feature |" in (tmp_path / "out" / "metrix.md").read_text()
