@@ -70,6 +70,10 @@ class InvalidVector(InvalidInput):
     code = "invalid-vector"
 
 
+class NonFiniteVector(InvalidVector):
+    """A vector with NaN or infinity: the encoder failed. Travels as its parent's code."""
+
+
 class InvalidRequest(InvalidInput):
     """Any other part of a request or an argument that cannot be used."""
 

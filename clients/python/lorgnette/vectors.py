@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidVector
+from lorgnette.errors import InvalidVector, NonFiniteVector
 
 Vectors = NDArray[np.float32]
 """`[N, D]` float32, rows of unit length."""
@@ -39,7 +39,7 @@ def unit_rows(rows: NDArray[np.floating], *, dim: int) -> Vectors:
         cast_rows = np.ascontiguousarray(rows, dtype=np.float32)
     finite = np.isfinite(cast_rows).all(axis=1)
     if not finite.all():
-        raise InvalidVector(
+        raise NonFiniteVector(
             f"vector {int(np.argmin(finite))} holds NaN or infinity (or a number too large for "
             "its type): the encoder failed on this image; encode it again"
         )
