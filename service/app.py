@@ -12,15 +12,18 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from lorgnette.wire import ReindexRequest, SearchRequest
-from service.api import admin, health, items, models, problems, search
+from service.api import admin, events, generations, health, items, models, problems, search
 from service.api.body import BodyLimit
 from service.api.item_bodies import BatchBody, ItemBody
 from service.auth import Keys, LocalNamesOnly
 from service.cors import SearchFromPages
+from service.drift import Drift
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery
 from service.lane import Lane
 from service.limits import RateLimit
+from service.metrics import Metrics
+from service.monitor import RecallMonitor
 from service.settings import Settings
 from service.state import Opened, ServiceState
 from service.students import Students
@@ -53,10 +56,11 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.service = ServiceState(
+    app.state.service = state = ServiceState(
         settings=settings,
         keys=Keys(settings),
         rate=RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst),
+        metrics=Metrics(),
     )
     for router in (
         search.router,
@@ -65,6 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
         admin.router,
         health.router,
         items.router,
+        events.router,
+        generations.router,
     ):
         app.include_router(router)
     problems.install(app)
@@ -78,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(SearchFromPages, origins=settings.cors_origins)
     if settings.is_keyless:
         app.add_middleware(LocalNamesOnly, host=settings.host)
-    app.add_middleware(RequestTelemetry)
+    app.add_middleware(RequestTelemetry, metrics=state.metrics)
     _describe_own_bodies(app)
     return app
 
@@ -87,7 +93,7 @@ def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state: ServiceState = app.state.service
-        state.opened = await anyio.to_thread.run_sync(_open, settings)
+        state.opened = await anyio.to_thread.run_sync(_open, settings, state.metrics)
         state.is_draining = False
         try:
             yield
@@ -98,12 +104,13 @@ def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
     return lifespan
 
 
-def _open(settings: Settings) -> Opened:
+def _open(settings: Settings, metrics: Metrics) -> Opened:
     """Open the students first: a wrong one is found before anything runs."""
     students = Students.open(settings.students, max_pixels=settings.max_pixels)
     catalogue = Catalogue.open(settings.data)
     gallery = LiveGallery(settings.data)
     gallery.start()
+    teachers = Teachers(settings.teacher, max_pixels=settings.max_pixels)
     return Opened(
         students=students,
         catalogue=catalogue,
@@ -111,11 +118,15 @@ def _open(settings: Settings) -> Opened:
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
         write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
-        teachers=Teachers(settings.teacher, max_pixels=settings.max_pixels),
+        teachers=teachers,
+        metrics=metrics,
+        drift=Drift(settings.data, size=settings.calibration_queries, metrics=metrics),
+        monitor=RecallMonitor(teachers, share=settings.monitor_share, metrics=metrics),
     )
 
 
 def _close(opened: Opened) -> None:
+    opened.monitor.close()
     opened.gallery.close()
     opened.catalogue.close()
 

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     are made with `lorgnette keys create`. Without any key the service listens on this machine
     only. factory: None keeps the live index's, at first "Flat". rate_per_s, rate_burst: requests
     of one key, None is no limit. cors_origins: whose web pages may search; none by default.
+    monitor_share: of the photographs in `/search/image`, which the teacher embeds too.
+    calibration_queries: so many first ones tell later ones' drift; 0 tells none.
     """
 
     model_config = SettingsConfigDict(
@@ -68,6 +70,8 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1
     )
     encode_threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    monitor_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    calibration_queries: Annotated[int, Field(ge=0, le=1_000_000)] = 500
 
     @field_validator("students", "cors_origins", mode="before")
     @classmethod

@@ -9,10 +9,13 @@ from fastapi import Request
 
 from lorgnette.errors import Unavailable
 from service.auth import Keys
+from service.drift import Drift
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery, Snapshot
 from service.lane import Lane
 from service.limits import RateLimit
+from service.metrics import Metrics
+from service.monitor import RecallMonitor
 from service.settings import Settings
 from service.students import Students
 from service.teachers import Teachers
@@ -28,7 +31,11 @@ class Opened:
     search_lane: Lane
     encode_lane: Lane
     write_lane: Lane
+    job_lane: Lane
     teachers: Teachers
+    metrics: Metrics
+    drift: Drift
+    monitor: RecallMonitor
 
     def live(self) -> tuple[Snapshot, ...]:
         """The snapshots of the live spaces. Raises `Unavailable` while there is none."""
@@ -45,6 +52,7 @@ class ServiceState:
     settings: Settings
     keys: Keys
     rate: RateLimit
+    metrics: Metrics
     opened: Opened | None = None
     is_draining: bool = False
 

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
+from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,9 @@ def configure_logging(level: int = logging.INFO) -> None:
 class RequestTelemetry:
     """Outermost ASGI middleware: request id, security headers, one log line, and the last catch."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; an unforeseen error is logged with its id and answered as a 500."""
@@ -94,8 +96,17 @@ class RequestTelemetry:
                 raise
             await failure(scope, receive, watched)
         finally:
-            _log_request(scope, status=watched.status, started=started)
+            took_s = time.perf_counter() - started
+            self._count(scope, status=watched.status, took_s=took_s)
+            _log_request(scope, status=watched.status, took_s=took_s)
             _request_id.reset(token)
+
+    def _count(self, scope: Scope, *, status: int | None, took_s: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.answered(route=route, method=scope["method"], status=status, took_s=took_s)
+        problem = scope["state"].get("problem")
+        if problem is not None:
+            self._metrics.refused(problem)
 
 
 class _WatchedSend:
@@ -121,15 +132,16 @@ def _chosen_id(offered: str) -> str:
     return offered if _REQUEST_ID_PATTERN.fullmatch(offered) else uuid.uuid4().hex
 
 
-def _log_request(scope: Scope, *, status: int | None, started: float) -> None:
-    is_quiet = scope["path"] in ("/healthz", "/readyz")
-    log.log(
-        logging.DEBUG if is_quiet else logging.INFO,
-        "request",
-        extra={
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": status,
-            "took_ms": round((time.perf_counter() - started) * 1000, 2),
-        },
-    )
+def _log_request(scope: Scope, *, status: int | None, took_s: float) -> None:
+    is_quiet = scope["path"] in ("/healthz", "/readyz", "/metrics")
+    fields = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "took_ms": round(took_s * 1000, 2),
+    }
+    if key_id := scope["state"].get("key_id"):
+        fields["key"] = key_id
+    if problem := scope["state"].get("problem"):
+        fields["problem"] = problem.code
+    log.log(logging.DEBUG if is_quiet else logging.INFO, "request", extra=fields)

@@ -24,6 +24,7 @@ from lorgnette.errors import (
     TooManyRequests,
 )
 from lorgnette.wire import PROBLEM_TYPE, Problem
+from service.gallery.steering import Stale
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ class UnsupportedMediaType(InvalidRequest):
 
 class MethodNotAllowed(InvalidRequest):
     """The route exists, but not for this method."""
+
+
+class PreconditionRequired(InvalidRequest):
+    """A change that needs `If-Match` came without it."""
 
 
 class RequestTimeout(InvalidRequest):
@@ -74,17 +79,20 @@ STATUS: dict[type[LorgnetteError], int] = {
     errors.SpaceMismatch: 409,
     errors.Conflict: 409,
     errors.GalleryBusy: 409,
+    Stale: 412,
     UnsupportedMediaType: 415,
     RangeNotSatisfiable: 416,
+    PreconditionRequired: 428,
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
     errors.TimedOut: 504,
     errors.DiskFull: 507,
+    errors.NotEnoughMemory: 507,
 }
 """Status of a class and, by inheritance, of its subclasses."""
 
 # What a client may read although the fault is the server's: these say how to wait, not what broke.
-_SHOWN = (errors.Unavailable, errors.TimedOut)
+_SHOWN = (errors.Unavailable, errors.TimedOut, errors.DiskFull, errors.NotEnoughMemory)
 
 
 def status_of(kind: type[LorgnetteError]) -> int:
@@ -96,6 +104,8 @@ def problem_response(scope: Scope, error: Exception) -> Response:
     """Render an error. What is not meant for clients is logged, and becomes a 500 with the id."""
     request_id = request_id_of(scope)
     shown = _shown(error, request_id=request_id)
+    # Whoever logs and counts the request finds it here.
+    scope.setdefault("state", {})["problem"] = shown
     status = status_of(type(shown))
     problem = Problem(
         type=PROBLEM_TYPE + shown.code,

@@ -52,7 +52,8 @@ async def search(request: Request, opened: Ready) -> Response:
     require_json(request)
     settings = state_of(request).settings
     with opened.search_lane.admit():
-        body = await read_body(request)
+        with opened.metrics.stage("read"):
+            body = await read_body(request)
         answer = await opened.search_lane.run(lambda: _answer(opened, body, settings=settings))
     return Response(answer, media_type="application/json")
 
@@ -98,20 +99,24 @@ async def search_image(
     _check_k(query.k, settings=settings)
     started = time.perf_counter()
     with opened.encode_lane.admit():
-        body = await read_body(request)
+        with opened.metrics.stage("read"):
+            body = await read_body(request)
         student, snapshot = _student_for(opened, query.space)
-        row = await opened.encode_lane.run(lambda: student.encoder.encode(body))
+        with opened.metrics.stage("encode"):
+            row = await opened.encode_lane.run(lambda: student.encoder.encode(body))
     with opened.search_lane.admit():
         answer = await opened.search_lane.run(
             lambda: _found(opened, snapshot, row[None, :], k=query.k, started=started)
         )
+    opened.monitor.offer(body, row[None, :], snapshot)
     return Response(answer, media_type="application/json")
 
 
 def _answer(opened: Opened, body: bytes, *, settings: Settings) -> bytes:
     """Parse, check, search and render; blocking. The space is checked before the vectors."""
     started = time.perf_counter()
-    asked = parse_json(SearchRequest, body)
+    with opened.metrics.stage("parse"):
+        asked = parse_json(SearchRequest, body)
     _check_k(asked.k, settings=settings)
     snapshot = _live_snapshot(opened, asked.space)
     rows = unit_rows(asked.rows(dim=snapshot.space.dim), dim=snapshot.space.dim)
@@ -174,8 +179,11 @@ def _only_space(opened: Opened) -> str:
 
 def _found(opened: Opened, snapshot: Snapshot, rows: Vectors, *, k: int, started: float) -> bytes:
     """Search and render; blocking. An item deleted since the snapshot is left out."""
-    found = snapshot.search(rows, k=k)
-    items = opened.catalogue.items([hit.key for row in found for hit in row])
+    with opened.metrics.stage("search"):
+        found = snapshot.search(rows, k=k)
+    opened.drift.searched(snapshot.space.id, [row[0].score for row in found if row])
+    with opened.metrics.stage("metadata"):
+        items = opened.catalogue.items([hit.key for row in found for hit in row])
     results = [
         [
             Hit(id=items[hit.key].id, score=hit.score, metadata=items[hit.key].metadata)
