@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from tests.training.tiny_experiment import DATA, STUDENT
 from training.config import TeacherConfig, TrainConfig, config_sha256, load_config, save_resolved
 from training.yaml_file import read_yaml
 
-CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS, DOCS = ROOT / "training" / "configs", ROOT / "docs"
 
 
 def _written(tmp_path: Path, text: str) -> Path:
@@ -108,6 +110,14 @@ def test_every_configuration_we_ship_is_valid_and_has_a_name_of_its_own() -> Non
         kind = TeacherConfig if path.parent == CONFIGS and "teacher" in path.stem else TrainConfig
         names.append(load_config(path, kind).name)
     assert len(names) == len(set(names)) >= 2 + 11 + 8 + 16 + 5
+
+
+def test_the_example_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "training.md").read_text(), re.DOTALL)
+    (tmp_path / "student_lite0.yaml").write_text((CONFIGS / "student_lite0.yaml").read_text())
+    config = load_config(_written(tmp_path, example), TrainConfig)
+    assert config.name == "my-student"
+    assert config.schedule.steps == 4000
 
 
 def _pair(tmp_path: Path, base: str, top: str) -> Path:
