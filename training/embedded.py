@@ -1,8 +1,9 @@
-"""A batch once the student has seen it: what the terms of an objective share."""
+"""A batch once the student has seen it, and what a term of an objective makes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -32,3 +33,14 @@ class Embedded:
     def who(self) -> Identity:
         """`[A]`: who the anchors are."""
         return self.batch.who.at(self.batch.anchors)
+
+
+class Term(Protocol):
+    """A part of the objective: its loss of a batch, a scalar, counts `weight` times."""
+
+    @property
+    def weight(self) -> float:  # noqa: D102  the class says it
+        ...
+
+    def __call__(self, seen: Embedded) -> Tensor:  # noqa: D102  the class says it
+        ...

@@ -20,10 +20,10 @@ from training.data.shapes import shapes_of
 from training.data.specs import MinedTuplesSampling
 from training.distributed import share
 from training.embed import embedded_photographs, rows_by
+from training.embedded import Term
 from training.models.embedder import Embedder
 from training.objective import build_objective
 from training.runtime import Place
-from training.step import Term
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ the student's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -30,24 +30,16 @@ from training.mixing_spec import MixSpec
 from training.others import Columns, similarities
 from training.pairs import Pairs, same_view
 
-
-class Mixing(Protocol):
-    """S and pairs of the mixed examples, of as many rows or columns as were drawn, also none."""
-
-    @property
-    def weight(self) -> float:  # noqa: D102  the class says it
-        ...
-
-    def __call__(  # noqa: D102  the class says it
-        self, seen: Embedded, columns: Columns, pairs: Pairs
-    ) -> tuple[Tensor, Pairs]: ...
+Mixed = Callable[[Embedded, Columns, Pairs, MixSpec], tuple[Tensor, Pairs]]
+"""S and pairs of mixed examples, of as many rows or columns as were drawn, also none."""
 
 
 @dataclass(frozen=True)
-class MixedColumns:
-    """Each anchor against mixed columns: `x' = unit(Mx)`, `Y' = Y Mᵀ`."""
+class Mixing:
+    """Draws mixed examples as `spec` says and compares them: `mixed` says which they are."""
 
     spec: MixSpec
+    mixed: Mixed
 
     @property
     def weight(self) -> float:
@@ -55,52 +47,44 @@ class MixedColumns:
         return self.spec.weight
 
     def __call__(self, seen: Embedded, columns: Columns, pairs: Pairs) -> tuple[Tensor, Pairs]:
-        """Returns S `[A, V]` and its pairs."""
-        own = same_view(seen.who, columns.who)
-        mix = draw_mix(pairs, self.spec, own=own, generator=seen.random)
-        v = _mixed_rows(seen, seen.batch.images, columns.x, mix, self.spec)
-        return similarities(seen.anchors, v), mixed_pairs(pairs, mix)
+        """The similarities of the mixed examples, and what is wanted of them."""
+        return self.mixed(seen, columns, pairs, self.spec)
 
 
-@dataclass(frozen=True)
-class MixedAnchors:
-    """Each proxy against mixed anchors: the same with S and Y transposed."""
-
-    spec: MixSpec
-
-    @property
-    def weight(self) -> float:
-        """Of the mixed loss beside the clean one."""
-        return self.spec.weight
-
-    def __call__(self, seen: Embedded, columns: Columns, pairs: Pairs) -> tuple[Tensor, Pairs]:
-        """Returns S `[V, C]` and its pairs."""
-        s, mix = _mixed_examples(seen, columns, pairs, self.spec)
-        return s, mixed_pairs(pairs.T, mix).T
+def mixed_columns(
+    seen: Embedded, columns: Columns, pairs: Pairs, spec: MixSpec
+) -> tuple[Tensor, Pairs]:
+    """Each anchor against mixed columns, `x' = unit(Mx)`, `Y' = Y Mᵀ`: S and pairs `[A, V]`."""
+    own = same_view(seen.who, columns.who)
+    mix = draw_mix(pairs, spec, own=own, generator=seen.random)
+    v = _mixed_rows(seen, seen.batch.images, columns.x, mix, spec)
+    return similarities(seen.anchors, v), mixed_pairs(pairs, mix)
 
 
-@dataclass(frozen=True)
-class MixedExamples:
-    """Each mixed anchor against every proxy, with the soft labels of its two halves.
+def mixed_anchors(
+    seen: Embedded, columns: Columns, pairs: Pairs, spec: MixSpec
+) -> tuple[Tensor, Pairs]:
+    """Each proxy against mixed anchors, `Y' = (Yᵀ Mᵀ)ᵀ`: S and pairs `[V, C]`.
 
-    With `MixedAnchors` a softmax over proxies (ProxyNCA++) would see one proxy a row, the positive
-    one: a constant, without gradient.  That the paper mixes so is not verified.
+    For ProxyAnchor, whose anchors are the proxies.
     """
-
-    spec: MixSpec
-
-    @property
-    def weight(self) -> float:
-        """Of the mixed loss beside the clean one."""
-        return self.spec.weight
-
-    def __call__(self, seen: Embedded, columns: Columns, pairs: Pairs) -> tuple[Tensor, Pairs]:
-        """Returns S `[V, C]` and its pairs."""
-        s, mix = _mixed_examples(seen, columns, pairs, self.spec)
-        return s, pairs_of_mixed_anchors(pairs, mix)
+    s, mix = _of_mixed_anchors(seen, columns, pairs, spec)
+    return s, mixed_pairs(pairs.T, mix).T
 
 
-def _mixed_examples(
+def mixed_examples(
+    seen: Embedded, columns: Columns, pairs: Pairs, spec: MixSpec
+) -> tuple[Tensor, Pairs]:
+    """Each mixed anchor against every proxy, soft labels of its two halves: S and pairs `[V, C]`.
+
+    With `mixed_anchors` a softmax over proxies (ProxyNCA++) would see one proxy a row, the
+    positive one: a constant, without gradient.  That the paper mixes so is not verified.
+    """
+    s, mix = _of_mixed_anchors(seen, columns, pairs, spec)
+    return s, pairs_of_mixed_anchors(pairs, mix)
+
+
+def _of_mixed_anchors(
     seen: Embedded, columns: Columns, pairs: Pairs, spec: MixSpec
 ) -> tuple[Tensor, Mix]:
     """S `[V, C]` of mixed anchors: for each proxy of the batch, one of its own with another's."""

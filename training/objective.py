@@ -9,6 +9,7 @@ from torch import nn
 from lorgnette.errors import InvalidConfiguration
 from training.codebooks import learn_codebooks
 from training.data.row_cache import RowCache
+from training.embedded import Term
 from training.losses.build import build_pair_loss, build_relational_loss
 from training.mining import (
     HardestNegatives,
@@ -17,7 +18,7 @@ from training.mining import (
     SemiHardNegatives,
     all_pairs,
 )
-from training.mixed_pairs import MixedAnchors, MixedColumns, MixedExamples, Mixing
+from training.mixed_pairs import Mixing, mixed_anchors, mixed_columns, mixed_examples
 from training.objective_spec import (
     WITHOUT_NEGATIVES,
     CodebooksSpec,
@@ -30,8 +31,8 @@ from training.objective_spec import (
 )
 from training.others import Codebooks, Others, Proxies, Student, Teacher
 from training.pairs import require_both, require_positives
-from training.relations import each_label, whole_batch
-from training.step import PairTerm, RelationalTerm, Term
+from training.relations import RelationalTerm, each_label, whole_batch
+from training.step import PairTerm
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _mixing(spec: PairTermSpec) -> Mixing | None:
     if spec.mixing is None:
         return None
     if spec.others != "proxies":
-        return MixedColumns(spec.mixing)
+        return Mixing(spec.mixing, mixed_columns)
     # ProxyAnchor's anchors are the proxies; every other loss has rows as anchors.
-    kind = MixedAnchors if spec.loss.name == "proxy-anchor" else MixedExamples
-    return kind(spec.mixing)
+    mixed = mixed_anchors if spec.loss.name == "proxy-anchor" else mixed_examples
+    return Mixing(spec.mixing, mixed)

@@ -1,19 +1,18 @@
 """One training step.  Read this file first: everything else prepares one of its arguments.
 
     batch → anchors (student) → columns (others) → pairs → mining → S → loss → backward
-                                   └─ mixing: S of mixed columns → the same loss, with a weight
+                                   └─ mixing: S of mixed examples → the same loss, with a weight
 
-Asymmetry is data: what makes a training symmetric, asymmetric or by proxies is who embeds the
-columns (`training.others`), which pairs count (`training.pairs`, `training.mining`), what is mixed
-(`training.mixed_pairs`) and the loss (`training.losses`).  An objective is a list of weighted
-terms, each a row of the table of methods in docs/design.md; `training.objective` builds them.
+Asymmetry is data.  An objective is a list of weighted terms, each a row of the table of methods in
+docs/design.md: who embeds the columns, which pairs count, what is mixed, which loss.
+`training.objective` builds them; the other kind, student against teacher, is in
+`training.relations`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,15 +20,13 @@ from torch import Tensor, nn
 
 from training.data.loader import Batch
 from training.distributed import gathered
-from training.embedded import Embedded
+from training.embedded import Embedded, Term
 from training.losses.pair import PairLoss
-from training.losses.relational import RelationalLoss
 from training.mining import Mining
 from training.mixed_pairs import Mixing
 from training.objective_spec import SelfPair
-from training.others import Others, Teacher, similarities
-from training.pairs import Pairs, pair_up, same_view
-from training.relations import Among
+from training.others import Others, similarities
+from training.pairs import Pairs, pair_up
 
 
 def step(
@@ -40,7 +37,7 @@ def step(
     random: np.random.Generator,
     scaled: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Add the batch's gradient to the student (and to any proxies) and return the loss.
+    """Add the batch's gradient to the student (and to any proxies); return the loss, a scalar.
 
     batch: on the student's device; of several processes, with this one's share of the images.
     random: draws what is mixed, alike in all processes.  scaled: what is done to the loss before
@@ -56,22 +53,11 @@ def step(
     return loss.detach()
 
 
-class Term(Protocol):
-    """A part of the objective."""
-
-    @property
-    def weight(self) -> float:  # noqa: D102  the class says it
-        ...
-
-    def __call__(self, seen: Embedded) -> Tensor:  # noqa: D102  the class says it
-        ...
-
-
 @dataclass(frozen=True)
 class PairTerm:
     """A pair loss on the student's anchors and the columns that `others` embeds.
 
-    learnable: raises when the loss can learn nothing from the pairs.
+    learnable: the same pairs, or an error when the loss can learn nothing from them.
     """
 
     weight: float
@@ -92,29 +78,3 @@ class PairTerm:
         if self.mixing is None:
             return loss
         return loss + self.mixing.weight * self.loss(*self.mixing(seen, columns, pairs))
-
-
-@dataclass(frozen=True)
-class RelationalTerm:
-    """A relational loss: the student's similarities against the teacher's of the same pairs.
-
-    others: what the student's anchors are compared with.  taught: what the teacher's are.
-    among: whose pairs are compared with each other.
-    """
-
-    weight: float
-    others: Others
-    taught: Others
-    teacher: Teacher
-    among: Among
-    loss: RelationalLoss
-
-    def __call__(self, seen: Embedded) -> Tensor:
-        """Returns a scalar, the mean over groups.  The sampler's mask does not enter."""
-        columns = self.others(seen)
-        s = similarities(seen.anchors, columns.x)
-        t = similarities(self.teacher.rows(seen.who, like=seen.rows), self.taught(seen).x)
-        own = same_view(seen.who, columns.who)
-        groups = self.among(seen.who, columns.who)
-        losses = [self.loss(s[a][..., x], t[a][..., x], own[a][:, x]) for a, x in groups]
-        return torch.stack(losses).mean()

@@ -17,8 +17,9 @@ from tests.training.tiny_batch import (
     teacher_cache,
 )
 from training.data.loader import Batch
+from training.embedded import Term
 from training.objective import Objective, build_objective
-from training.step import Term, step
+from training.step import step
 
 CONTRASTIVE = {"name": "contrastive", "margin_cosine": -0.5}
 TRIPLET = {"name": "triplet", "margin_cosine": 0.5}

@@ -38,7 +38,7 @@ from tests.training.tiny_batch import (
 from training.data.loader import Batch
 from training.losses.pair import Contrastive, Regression
 from training.mining import all_pairs
-from training.mixed_pairs import MixedColumns
+from training.mixed_pairs import Mixing, mixed_columns
 from training.mixing_spec import MixSpec
 from training.others import Student, Teacher
 from training.pairs import Pairs, pair_up, require_both, require_positives
@@ -205,7 +205,9 @@ def test_embedding_mixing_that_selects_is_indexing(kind: str, tmp_path: Path) ->
     spec = MixSpec.model_validate(mixing(pairs=kind))
     batch, student, loss = batch_of(LABELS), TinyStudent(), Contrastive(margin_cosine=-0.5)
     recording = Recording([])
-    term = _term(recording, others=Teacher(teacher_cache(tmp_path)), mixing=MixedColumns(spec))
+    term = _term(
+        recording, others=Teacher(teacher_cache(tmp_path)), mixing=Mixing(spec, mixed_columns)
+    )
     random = Selecting(np.random.PCG64(0))
     value = step(batch, student=student, terms=[term], random=random, scaled=unscaled)
     clean, mixed = recording.given
