@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = state = ServiceState(
         settings=settings,
         keys=Keys(settings),
-        rate=RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst),
+        rate=RateLimit.shared(settings.rate_per_s, settings.rate_burst, workers=settings.workers),
         metrics=Metrics(),
     )
     for router in (
@@ -94,7 +94,6 @@ def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state: ServiceState = app.state.service
         state.opened = await anyio.to_thread.run_sync(_open, settings, state.metrics)
-        state.is_draining = False
         try:
             yield
         finally:

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service import defaults
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 INTERRUPTED = 130
 
@@ -59,6 +62,13 @@ Port = Annotated[
     int | None,
     typer.Option(
         min=0, max=65535, help="Port; 0 takes a free one.", show_default=str(defaults.PORT)
+    ),
+]
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes that answer, sharing one index in memory.", show_default="1"
     ),
 ]
 
@@ -142,6 +152,11 @@ def serve(
     student: Students = None,
     host: Host = None,
     port: Port = None,
+    workers: Workers = None,
+    print_settings: Annotated[
+        bool,
+        typer.Option("--print-settings", help="Print every setting, keys hidden, and exit."),
+    ] = False,
 ) -> None:
     """Answer searches over HTTP, until Ctrl-C.
 
@@ -164,17 +179,30 @@ def serve(
         students=tuple(student) if student else None,
         host=host,
         port=port,
+        workers=workers,
     )
-    from service.app import create_app
-    from service.server import run
+    if print_settings:
+        typer.echo(settings.model_dump_json(indent=2))
+        return
     from service.telemetry import configure_logging
 
     configure_logging()
-    run(
-        create_app(settings),
-        settings,
-        on_ready=lambda url: typer.echo(f"lorgnette answers at {url} (Ctrl-C stops it)"),
-    )
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    def on_ready(url: str) -> None:
+        typer.echo(f"lorgnette answers at {url} (Ctrl-C stops it)")
+
+    if settings.workers > 1:
+        from service.workers import run_workers
+
+        run_workers(settings, on_ready=on_ready)
+    else:
+        from service.app import create_app
+        from service.server import run
+
+        run(create_app(settings), settings, on_ready=on_ready)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from service.api.problems import RateLimited
 
@@ -30,6 +31,12 @@ class RateLimit:
         self._burst = burst
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
+
+    @classmethod
+    def shared(cls, per_s: float | None, burst: int, *, workers: int) -> Self:
+        """This worker's part of the limits: a key's requests spread over all of them."""
+        part = None if per_s is None else per_s / workers
+        return cls(per_s=part, burst=max(1, burst // workers))
 
     def take(self, key_id: str) -> None:
         """Count one request. Raises `RateLimited` with the seconds after which one is allowed."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from lorgnette.errors import LorgnetteError, NonFiniteVector, SpaceMismatch, TooManyRequests
@@ -109,3 +109,8 @@ class Metrics:
         for collector in looked_up:
             now.register(collector)
         return generate_latest(registry) + generate_latest(now)
+
+
+def forget_worker(pid: int | None) -> None:
+    """A worker is gone: what it counted stays, what it gauged goes."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

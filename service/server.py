@@ -6,14 +6,17 @@ import asyncio
 import errno
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from lorgnette.errors import InvalidConfiguration
 from service.settings import Settings
+from service.state import ServiceState
 
 GRACE_S = 30
 """How long requests in flight may take to finish after SIGTERM."""
@@ -72,10 +75,50 @@ def run(app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]) ->
     for a port that cannot be had, and what the application raises while it opens.
     """
     with bind(settings.host, settings.port) as bound:
-        asyncio.run(_serve(app, bound, on_ready=on_ready))
+        serve_on(bound, app, settings, on_ready=on_ready)
 
 
-async def _serve(app: FastAPI, bound: socket.socket, *, on_ready: Callable[[str], None]) -> None:
+def serve_on(
+    bound: socket.socket, app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]
+) -> None:
+    """Serve on a listening socket, which is closed at the end. Otherwise as `run`."""
+    asyncio.run(_serve(app, bound, drain_s=settings.drain_s, on_ready=on_ready))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which goes on answering 503 for `drain_s` after it was told to stop.
+
+    Who balances the load sees `/readyz` fail meanwhile, and sends nothing more. A second signal
+    cuts that short.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, state: ServiceState, drain_s: float) -> None:
+        super().__init__(config)
+        self._state = state
+        self._drain_s = drain_s
+        self._told: tuple[float, int] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain, or stop at once."""
+        is_first = self._told is None
+        self._state.is_draining = True
+        self._told = self._told or (time.monotonic(), sig)
+        if not is_first or not self._drain_s:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop now; called ten times a second."""
+        if self._told is not None and not self.should_exit:
+            since, sig = self._told
+            if time.monotonic() - since >= self._drain_s:
+                super().handle_exit(sig, None)
+        return await super().on_tick(counter)
+
+
+async def _serve(
+    app: FastAPI, bound: socket.socket, *, drain_s: float, on_ready: Callable[[str], None]
+) -> None:
+    """Answer from the first moment, with 503 until the application has opened its parts."""
     config = uvicorn.Config(
         app,
         # The lifespan is entered below instead, so that its errors reach the caller as they are.
@@ -88,14 +131,18 @@ async def _serve(app: FastAPI, bound: socket.socket, *, on_ready: Callable[[str]
         backlog=_BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = uvicorn.Server(config)
-    async with app.router.lifespan_context(app):
-        with _ignored_signals():
-            serving = asyncio.create_task(server.serve(sockets=[bound]))
+    server = _Server(config, state=app.state.service, drain_s=drain_s)
+    with _ignored_signals():
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
             while not server.started and not serving.done():
                 await asyncio.sleep(0.01)
-            if server.started:
-                on_ready(url_of(bound))
+            async with app.router.lifespan_context(app):
+                if not serving.done():
+                    on_ready(url_of(bound))
+                await serving
+        finally:
+            server.should_exit = True
             await serving
 
 

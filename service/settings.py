@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     are made with `lorgnette keys create`. Without any key the service listens on this machine
     only. factory: None keeps the live index's, at first "Flat". rate_per_s, rate_burst: requests
     of one key, None is no limit. cors_origins: whose web pages may search; none by default.
-    monitor_share: of the photographs in `/search/image`, which the teacher embeds too.
+    workers: processes that answer, sharing one mapped index. drain_s: how long after SIGTERM to
+    go on answering, with 503, so that load balancers notice. monitor_share: of the photographs in
+    `/search/image`, which the teacher embeds too.
     calibration_queries: so many first ones tell later ones' drift; 0 tells none.
     """
 
@@ -70,6 +72,8 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1
     )
     encode_threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    drain_s: Annotated[float, Field(ge=0, le=300)] = 0.0
     monitor_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     calibration_queries: Annotated[int, Field(ge=0, le=1_000_000)] = 500
 

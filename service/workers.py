@@ -1,0 +1,156 @@
+"""Several processes that answer on one socket and share one mapped index.
+
+The socket is made here and inherited, so that a connection no worker has taken yet is never lost
+with one. A worker that dies is replaced; SIGTERM reaches all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+
+from lorgnette.errors import LorgnetteError, by_code
+from service.gauges import WORKERS_VARIABLE
+from service.metrics import MULTIPROCESS_VARIABLE, forget_worker
+from service.server import bind, serve_on, url_of
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SPAWN = multiprocessing.get_context("spawn")
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_LOOK_EVERY_S = 0.5
+_CALM_S = 1.0
+"""A worker that lived shorter than this is not replaced at once."""
+
+
+@dataclass(frozen=True)
+class _Worker:
+    process: SpawnProcess
+    told: Connection
+    born: float
+
+
+def run_workers(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+    """Serve with `settings.workers` processes until SIGTERM or Ctrl-C.
+
+    on_ready: called once when all of them answer. Raises `InvalidConfiguration` for a port that
+    cannot be had, and what a worker raises while it opens.
+    """
+    with (
+        bind(settings.host, settings.port) as bound,
+        tempfile.TemporaryDirectory(prefix="lorgnette-metrics-") as counters,
+    ):
+        os.environ[MULTIPROCESS_VARIABLE] = counters
+        os.environ[WORKERS_VARIABLE] = str(os.getpid())
+        _Supervisor(settings, bound).run(on_ready)
+
+
+class _Supervisor:
+    """Keeps so many workers alive, and stops them all."""
+
+    def __init__(self, settings: Settings, bound: socket.socket) -> None:
+        self._settings = settings
+        self._bound = bound
+        self._workers: list[_Worker] = []
+        self._is_stopping = False
+
+    def run(self, on_ready: Callable[[str], None]) -> None:
+        before = {number: signal.signal(number, self._stop) for number in _STOPS}
+        try:
+            # One first: what keeps it from opening would keep all of them.
+            self._wait_until_ready(self._start())
+            for worker in [self._start() for _ in range(self._settings.workers - 1)]:
+                self._wait_until_ready(worker)
+            if not self._is_stopping:
+                on_ready(url_of(self._bound))
+            self._keep_alive()
+        finally:
+            self._stop()
+            for worker in self._workers:
+                worker.process.join()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _start(self) -> _Worker:
+        told, tell = _SPAWN.Pipe(duplex=False)
+        process = _SPAWN.Process(target=_work, args=(self._settings, self._bound, tell))
+        process.start()
+        tell.close()
+        worker = _Worker(process=process, told=told, born=time.monotonic())
+        self._workers.append(worker)
+        if self._is_stopping:
+            process.terminate()
+        return worker
+
+    def _wait_until_ready(self, worker: _Worker) -> None:
+        """Raise the error that kept it from opening."""
+        if self._is_stopping:
+            return
+        try:
+            failure: tuple[str, str] | None = worker.told.recv()
+        except EOFError:
+            failure = ("error", "a worker ended while it was starting: its log says why")
+        if failure is not None and not self._is_stopping:
+            code, message = failure
+            raise by_code(code)(message)
+
+    def _keep_alive(self) -> None:
+        while self._workers and not self._is_stopping:
+            wait([worker.process.sentinel for worker in self._workers], timeout=_LOOK_EVERY_S)
+            for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
+                self._workers.remove(worker)
+                self._bury(worker)
+                if not self._is_stopping:
+                    self._start()
+
+    @staticmethod
+    def _bury(worker: _Worker) -> None:
+        forget_worker(worker.process.pid)
+        extra = {"pid": worker.process.pid, "exit_code": worker.process.exitcode}
+        log.error("a worker died and is replaced", extra=extra)
+        lived_s = time.monotonic() - worker.born
+        if lived_s < _CALM_S:
+            time.sleep(_CALM_S - lived_s)
+
+    def _stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """Tell every worker. The socket is closed here too: with the last one it refuses."""
+        self._is_stopping = True
+        self._bound.close()
+        for worker in self._workers:
+            if worker.process.is_alive():
+                worker.process.terminate()
+
+
+def _work(settings: Settings, bound: socket.socket, tell: Connection) -> None:
+    """One worker, in a process of its own: serve until told to stop."""
+    from service.app import create_app
+    from service.telemetry import configure_logging
+
+    configure_logging()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        serve_on(bound, create_app(settings), settings, on_ready=lambda _url: tell.send(None))
+    except LorgnetteError as error:
+        tell.send((error.code, str(error)))
+        sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """Stop when what started us is gone, however it ended: nobody else would tell us."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
