@@ -117,6 +117,7 @@ def _open(settings: Settings, metrics: Metrics) -> Opened:
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
         write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
+        job_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
         teachers=teachers,
         metrics=metrics,
         drift=Drift(settings.data, size=settings.calibration_queries, metrics=metrics),

@@ -132,7 +132,7 @@ def reindex(
     from service.console import reporting, tell
     from service.gallery.build import Options
     from service.gallery.build import reindex as build_again
-    from service.jobs import reindex_as_job
+    from service.job_process import reindex_as_job
 
     with _interruptible(), reporting() as report:
         options = Options(

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,27 +19,30 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
-from pydantic import JsonValue
-
-from lorgnette.errors import Conflict, LorgnetteError, NotFound, by_code
-from lorgnette.wire import PROBLEM_TYPE, Job, JobState, Problem
-from service.gallery.build import Options, Summary, reindex
-from service.gallery.catalogue import Catalogue, now
+from lorgnette.bundle import read_manifest
+from lorgnette.errors import Conflict, NotFound, by_code
+from lorgnette.wire import PROBLEM_TYPE, Job, Problem
+from service.gallery import answers, footprint
+from service.gallery.answers import Token
+from service.gallery.catalogue import Catalogue
 from service.gallery.files import disk_errors, is_unlocked, refuse_if_writing
-from service.progress import Progress
+from service.gallery.statements import now
 
 JOBS_NAME = "jobs"
 
 _LISTED = 100
-_HEARTBEAT_S = 0.5
+_ENDING_S = 10.0
 _COLUMNS = (
     "id, kind, state, stage, done, total, rate, eta_s, created_at, heartbeat_at, result, error"
 )
 _UNFINISHED = ("queued", "running")
+FINAL = frozenset({"succeeded", "failed", "cancelled", "interrupted"})
+"""States a job does not leave by itself."""
+_RESUMABLE = ("interrupted", "cancelled", "failed")
 
 
 def get_job(catalogue: Catalogue, job_id: str) -> Job:
@@ -64,109 +68,105 @@ def list_jobs(catalogue: Catalogue) -> list[Job]:
     return [get_job(catalogue, job_id) for (job_id,) in rows]
 
 
-def start_reindex(data: Path, *, teacher: Path, factory: str | None, recall_gate: float) -> Job:
+@dataclass(frozen=True)
+class ReindexPlan:
+    """What a reindex job was asked to do; kept in its row, so that it can be resumed.
+
+    teacher: the bundle's directory; factory: None keeps the live generation's.
+    """
+
+    teacher: Path
+    factory: str | None
+    recall_gate: float
+
+    def to_json(self) -> str:
+        """As the row holds it."""
+        return json.dumps(asdict(self) | {"teacher": str(self.teacher.resolve())})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """As it was asked."""
+        fields = json.loads(text)
+        return cls(**(fields | {"teacher": Path(fields["teacher"])}))
+
+
+def start_reindex(data: Path, plan: ReindexPlan, *, token: Token | None = None) -> Job:
     """Start `lorgnette reindex` in a process of its own, which outlives this one.
 
-    Raises `Conflict` naming the job that runs, `GalleryBusy` while somebody else is indexing.
+    A request that was answered before is answered with its job. Raises `Conflict` naming the job
+    that runs, `GalleryBusy` while somebody else is indexing, `InvalidRequest` for a token used
+    otherwise, `DiskFull` and `NotEnoughMemory` with the figures when it would not fit.
     """
-    refuse_if_writing(data)
-    job_id = uuid.uuid4().hex
-    with (
-        closing(Catalogue.open(data)) as catalogue,
-        _liveness(data / JOBS_NAME, job_id) as lock,
-    ):
-        _insert(catalogue, job_id, kind="reindex")
-        command = [sys.executable, "-m", "lorgnette", "reindex", "--job", job_id]
-        command += ["--data", str(data.resolve()), "--teacher", str(teacher.resolve())]
-        command += ["--recall-gate", str(recall_gate)]
-        command += ["--factory", factory] if factory is not None else []
-        _spawn(command, log=data / JOBS_NAME / f"{job_id}.log", keep_open=lock)
+    with closing(Catalogue.open(data)) as catalogue:
+        with catalogue.reading() as connection:
+            known = answers.recall(connection, token)
+        if known is not None:
+            return get_job(catalogue, known)
+        refuse_if_writing(data)
+        footprint.check(catalogue, data, read_manifest(plan.teacher).space, factory=plan.factory)
+        job_id = uuid.uuid4().hex
+        with _liveness(data / JOBS_NAME, job_id) as lock:
+            with catalogue.writing() as connection:
+                known = answers.recall(connection, token)
+                if known is None:
+                    _insert(connection, data / JOBS_NAME, job_id, plan=plan)
+                    answers.remember(connection, token, job_id)
+            if known is not None:
+                (data / JOBS_NAME / f"{job_id}.lock").unlink()
+                return get_job(catalogue, known)
+            _spawn(data, job_id, plan, keep_open=lock)
+            return get_job(catalogue, job_id)
+
+
+def resume_job(data: Path, job_id: str) -> Job:
+    """Start the process of a job again that ended without success; committed work is not redone.
+
+    Raises `NotFound`, `Conflict` for one that runs or succeeded, and as `start_reindex`.
+    """
+    with closing(Catalogue.open(data)) as catalogue:
+        job = get_job(catalogue, job_id)
+        if job.state not in _RESUMABLE:
+            raise Conflict(f"job {job_id} {_is(job)}: there is nothing to resume")
+        refuse_if_writing(data)
+        with _liveness(data / JOBS_NAME, job_id) as lock, catalogue.writing() as connection:
+            _refuse_second(connection, data / JOBS_NAME, but=job_id)
+            (request,) = connection.execute(
+                "SELECT request FROM jobs WHERE id = ?", (job_id,)
+            ).fetchone()
+            connection.execute(
+                "UPDATE jobs SET state = 'queued', stage = 'queued', is_cancelled = 0,"
+                " error = NULL, revision = revision + 1 WHERE id = ?",
+                (job_id,),
+            )
+            _spawn(data, job_id, ReindexPlan.from_json(request), keep_open=lock)
         return get_job(catalogue, job_id)
 
 
-def reindex_as_job(data: Path, teacher: Path, *, options: Options, job_id: str) -> Summary:
-    """Reindex as the process of a job: its row tells how it goes and what came of it.
+def cancel_job(catalogue: Catalogue, job_id: str) -> Job:
+    """Ask a job to stop; it does within a second or two, and what it committed is kept.
 
-    Raises what `reindex` raises, after storing it.
+    Raises `NotFound`, and `Conflict` for one that is over.
     """
-    with closing(Catalogue.open(data)) as catalogue:
-        reporter = JobReporter(catalogue, job_id)
-
-        def report(progress: Progress) -> None:
-            reporter.progress(progress)
-            options.report(progress)
-
-        try:
-            summary = reindex(data, teacher, options=replace(options, report=report))
-        except LorgnetteError as error:
-            reporter.failed(error)
-            raise
-        except KeyboardInterrupt:
-            reporter.interrupted()
-            raise
-        except Exception as error:
-            reporter.failed(LorgnetteError(f"{type(error).__name__}: {error}; see the job's log"))
-            raise
-        reporter.succeeded(_result(summary))
-    return summary
+    job = get_job(catalogue, job_id)
+    if job.state not in _UNFINISHED:
+        raise Conflict(f"job {job_id} {_is(job)}: there is nothing to cancel")
+    with catalogue.writing() as connection:
+        connection.execute("UPDATE jobs SET is_cancelled = 1 WHERE id = ?", (job_id,))
+    return get_job(catalogue, job_id)
 
 
-class JobReporter:
-    """The process of a job telling the catalogue how it goes."""
-
-    def __init__(self, catalogue: Catalogue, job_id: str) -> None:
-        self._catalogue = catalogue
-        self._job_id = job_id
-        self._told = -_HEARTBEAT_S
-
-    def progress(self, progress: Progress) -> None:
-        """Store progress, at most twice a second; the first and last of a stage always."""
-        moment = time.monotonic()
-        is_end = progress.done in (0, progress.total)
-        if moment - self._told < _HEARTBEAT_S and not is_end:
-            return
-        self._told = moment
-        fields = (progress.stage, progress.done, progress.total, progress.rate, progress.eta_s)
-        with self._catalogue.writing() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = 'running', stage = ?, done = ?, total = ?, rate = ?,"
-                " eta_s = ?, heartbeat_at = ? WHERE id = ?",
-                (*fields, now(), self._job_id),
-            )
-
-    def succeeded(self, result: dict[str, JsonValue]) -> None:
-        """Store what came of it."""
-        self._finish("succeeded", result=json.dumps(result), error=None)
-
-    def failed(self, error: LorgnetteError) -> None:
-        """Store why nothing came of it."""
-        cause = {"code": error.code, "detail": str(error)}
-        self._finish("failed", result=None, error=json.dumps(cause))
-
-    def interrupted(self) -> None:
-        """Store that somebody stopped it; what it acknowledged is kept."""
-        self._finish("interrupted", result=None, error=None)
-
-    def _finish(self, state: JobState, *, result: str | None, error: str | None) -> None:
-        with self._catalogue.writing() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = ?, stage = ?, eta_s = NULL, heartbeat_at = ?, result = ?,"
-                " error = ? WHERE id = ?",
-                (state, state, now(), result, error, self._job_id),
-            )
+def revision_of(catalogue: Catalogue, job_id: str) -> tuple[str, Job]:
+    """A job, and an opaque name of what is known about it that changes whenever that does."""
+    job = get_job(catalogue, job_id)
+    with catalogue.reading() as connection:
+        (revision,) = connection.execute(
+            "SELECT revision FROM jobs WHERE id = ?", (job_id,)
+        ).fetchone()
+    return f"{revision}-{job.state}", job
 
 
-def _result(summary: Summary) -> dict[str, JsonValue]:
-    return {
-        "space": summary.live.space.id,
-        "generation": summary.live.generation,
-        "count": summary.live.count,
-        "factory": summary.live.factory,
-        "recall_at_10": summary.live.recall_at_10,
-        "embedded": summary.embedded,
-        "unchanged": summary.unchanged,
-        "skipped": len(summary.skipped),
-    }
+def _is(job: Job) -> str:
+    return job.state if job.state in ("failed", "succeeded") else f"is {job.state}"
 
 
 @contextmanager
@@ -174,33 +174,59 @@ def _liveness(folder: Path, job_id: str) -> Iterator[BinaryIO]:
     """The job's lock file, locked: by us for now, by its process once that has inherited it."""
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)
-        file = (folder / f"{job_id}.lock").open("xb")
+        file = (folder / f"{job_id}.lock").open("ab")
     with file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        _lock(file, job_id)
         yield file
 
 
-def _insert(catalogue: Catalogue, job_id: str, *, kind: str) -> None:
-    """Add the row, unless another of its kind has a living process."""
-    folder = catalogue.path.parent / JOBS_NAME
-    with catalogue.writing() as connection:
-        for other, state in connection.execute(
-            "SELECT id, state FROM jobs WHERE kind = ? AND state IN (?, ?)", (kind, *_UNFINISHED)
-        ).fetchall():
-            if _is_alive(folder, other):
-                raise Conflict(f"{kind} {other} is {state}: wait for it, then start another")
-            connection.execute("UPDATE jobs SET state = 'interrupted' WHERE id = ?", (other,))
-        moment = now()
+def _lock(file: BinaryIO, job_id: str) -> None:
+    """Lock it, waiting for a process that has said its last word and is about to end."""
+    deadline = time.monotonic() + _ENDING_S
+    while True:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Conflict(f"the process of job {job_id} still runs: try again") from None
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _insert(
+    connection: sqlite3.Connection, folder: Path, job_id: str, *, plan: ReindexPlan
+) -> None:
+    """Add the row, unless another has a living process."""
+    _refuse_second(connection, folder, but=job_id)
+    moment = now()
+    connection.execute(
+        f"INSERT INTO jobs ({_COLUMNS}, request) VALUES"  # noqa: S608 - a constant
+        " (?, 'reindex', 'queued', 'queued', 0, 0, NULL, NULL, ?, ?, NULL, NULL, ?)",
+        (job_id, moment, moment, plan.to_json()),
+    )
+
+
+def _refuse_second(connection: sqlite3.Connection, folder: Path, *, but: str) -> None:
+    """Raise `Conflict` while another job has a living process; of one that died, say so."""
+    for other, kind, state in connection.execute(
+        "SELECT id, kind, state FROM jobs WHERE state IN (?, ?) AND id != ?", (*_UNFINISHED, but)
+    ).fetchall():
+        if _is_alive(folder, other):
+            raise Conflict(f"{kind} {other} is {state}: wait for it, then start another")
         connection.execute(
-            f"INSERT INTO jobs ({_COLUMNS}) VALUES"  # noqa: S608 - a constant
-            " (?, ?, 'queued', 'queued', 0, 0, NULL, NULL, ?, ?, NULL, NULL)",
-            (job_id, kind, moment, moment),
+            "UPDATE jobs SET state = 'interrupted', revision = revision + 1 WHERE id = ?", (other,)
         )
 
 
-def _spawn(command: list[str], *, log: Path, keep_open: BinaryIO) -> None:
-    """Start a process in its own session. It holds the lock file open, and so locked."""
-    with disk_errors(log.parent), log.open("xb") as output:
+def _spawn(data: Path, job_id: str, plan: ReindexPlan, *, keep_open: BinaryIO) -> None:
+    """Start the job's process in its own session. It holds the lock file open, and so locked."""
+    command = [sys.executable, "-m", "lorgnette", "reindex", "--job", job_id]
+    command += ["--data", str(data.resolve()), "--teacher", str(plan.teacher.resolve())]
+    command += ["--recall-gate", str(plan.recall_gate)]
+    command += ["--factory", plan.factory] if plan.factory is not None else []
+    log = data / JOBS_NAME / f"{job_id}.log"
+    with disk_errors(log.parent), log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
             command,
             stdin=subprocess.DEVNULL,

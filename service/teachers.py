@@ -17,6 +17,7 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import Conflict, InvalidBundle, NotFound
 from lorgnette.manifest import Space
 from service.embedding import open_teacher
+from service.gallery.catalogue import Catalogue
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -40,6 +41,24 @@ class Teachers:
             )
         return directory
 
+    def present(self, catalogue: Catalogue) -> Path:
+        """The bundle a reindex embeds with when none is named.
+
+        The configured one; where its space was retired, that of a space which is live. Raises
+        `Conflict` when there is none.
+        """
+        retired, live = catalogue.retired(), {space.id for space in catalogue.spaces()}
+        for directory in self._directories():
+            space_id = _space_of(directory)
+            if space_id is None:
+                continue
+            is_configured = directory == self.configured and space_id not in retired
+            if is_configured or space_id in live:
+                return directory
+        raise Conflict(
+            "this server has no teacher to embed with: start it with --teacher naming a bundle"
+        )
+
     def speaking(self, spaces: Collection[Space]) -> tuple[Encoder, ...]:
         """An encoder for each of the spaces that has a bundle here; blocking. Of an empty
         collection: the configured one's.
@@ -49,12 +68,9 @@ class Teachers:
         wanted = {space.id for space in spaces}
         found: dict[str, Path] = {}
         for directory in self._directories():
-            try:
-                manifest = read_manifest(directory)
-            except InvalidBundle:
-                continue
-            if manifest.role == "gallery" and (not wanted or manifest.space.id in wanted):
-                found.setdefault(manifest.space.id, directory)
+            space_id = _space_of(directory)
+            if space_id is not None and (not wanted or space_id in wanted):
+                found.setdefault(space_id, directory)
             if found and not wanted:
                 break
         if not found:
@@ -78,3 +94,12 @@ class Teachers:
             if space_id not in self._opened:
                 self._opened[space_id] = open_teacher(directory, max_pixels=self.max_pixels)
             return self._opened[space_id]
+
+
+def _space_of(directory: Path) -> str | None:
+    """The space of a gallery bundle; None for any other directory."""
+    try:
+        manifest = read_manifest(directory)
+    except InvalidBundle:
+        return None
+    return manifest.space.id if manifest.role == "gallery" else None

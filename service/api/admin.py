@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from lorgnette.bundle import read_manifest
-from lorgnette.errors import Conflict, InvalidBundle, InvalidRequest, NotFound, Unauthorized
+from lorgnette.errors import (
+    Conflict,
+    DiskFull,
+    InvalidConfiguration,
+    InvalidRequest,
+    NotFound,
+    Unauthorized,
+)
 from lorgnette.wire import Job, ReindexRequest
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, admin_door
 from service.api.problems import ACCEPTED, RequestTimeout, UnsupportedMediaType, documented
-from service.jobs import get_job, list_jobs, start_reindex
+from service.gallery.answers import Token
+from service.jobs import (
+    ReindexPlan,
+    cancel_job,
+    get_job,
+    list_jobs,
+    resume_job,
+    start_reindex,
+)
 from service.settings import Settings
-from service.state import state_of
+from service.state import Opened, state_of
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_door)])
 
@@ -35,17 +50,57 @@ class JobsResponse(BaseModel):
     status_code=ACCEPTED,
     response_model=Job,
     openapi_extra=documented_body(ReindexRequest),
-    responses=documented(Unauthorized, Conflict, UnsupportedMediaType, RequestTimeout),
+    responses=documented(
+        Unauthorized, Conflict, NotFound, UnsupportedMediaType, RequestTimeout, DiskFull
+    ),
 )
-async def reindex(request: Request, opened: Ready) -> Response:
+async def reindex(
+    request: Request,
+    opened: Ready,
+    idempotency_key: Annotated[
+        str | None, Header(description="the same key and body start one job")
+    ] = None,
+) -> Response:
     """Start a reindex: embed what the teacher has not seen, build a new generation, publish it.
 
-    The answer comes at once; `Location` names the job. The old generation answers throughout.
+    The answer comes at once; `Location` names the job. The old generation answers throughout. What
+    would not fit into memory or on the disk is refused at once, with the figures.
     """
     require_json(request)
-    asked = parse_json(ReindexRequest, await read_body(request))
+    body = await read_body(request)
+    asked, token = parse_json(ReindexRequest, body), Token.of("reindex", idempotency_key, body)
     settings = state_of(request).settings
-    job = await opened.search_lane.run(lambda: _start(asked, settings=settings))
+    return _accepted(
+        await opened.job_lane.run(lambda: _start(opened, asked, settings=settings, token=token))
+    )
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    status_code=ACCEPTED,
+    response_model=Job,
+    responses=documented(Unauthorized, NotFound, Conflict, UnsupportedMediaType),
+)
+async def cancel(job_id: str, request: Request, opened: Ready) -> Response:
+    """Ask a job to stop. It does within a second or two; what it committed is kept."""
+    require_json(request)
+    return _accepted(await opened.job_lane.run(lambda: cancel_job(opened.catalogue, job_id)))
+
+
+@router.post(
+    "/jobs/{job_id}/resume",
+    status_code=ACCEPTED,
+    response_model=Job,
+    responses=documented(Unauthorized, NotFound, Conflict, UnsupportedMediaType),
+)
+async def resume(job_id: str, request: Request, opened: Ready) -> Response:
+    """Go on with a job that was interrupted or cancelled, or failed, where it stopped."""
+    require_json(request)
+    data = state_of(request).settings.data
+    return _accepted(await opened.job_lane.run(lambda: resume_job(data, job_id)))
+
+
+def _accepted(job: Job) -> Response:
     return Response(
         job.model_dump_json(),
         status_code=ACCEPTED,
@@ -75,17 +130,20 @@ def _check_factory(factory: str | None) -> None:
         )
 
 
-def _start(asked: ReindexRequest, *, settings: Settings) -> Job:
+def _start(
+    opened: Opened, asked: ReindexRequest, *, settings: Settings, token: Token | None
+) -> Job:
     _check_factory(asked.factory)
-    try:
-        read_manifest(settings.teacher)
-    except InvalidBundle as error:
-        raise Conflict(
-            "this server has no teacher to embed with: start it with --teacher naming a bundle"
-        ) from error
-    return start_reindex(
-        settings.data,
-        teacher=settings.teacher,
+    if asked.teacher is not None:
+        teacher = opened.teachers.named(asked.teacher)
+    else:
+        teacher = opened.teachers.present(opened.catalogue)
+    plan = ReindexPlan(
+        teacher=teacher,
         factory=asked.factory or settings.factory,
         recall_gate=settings.recall_gate,
     )
+    try:
+        return start_reindex(settings.data, plan, token=token)
+    except InvalidConfiguration as error:
+        raise InvalidRequest(f"factory: {error}") from error

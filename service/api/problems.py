@@ -24,7 +24,7 @@ from lorgnette.errors import (
     TooManyRequests,
 )
 from lorgnette.wire import PROBLEM_TYPE, Problem
-from service.gallery.steering import Stale
+from service.gallery.records import Stale
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from lorgnette.errors import InvalidRequest
-from service.gallery.catalogue import now
+from service.gallery.statements import now
 
 KEPT_HOURS = 24
 

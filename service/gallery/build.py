@@ -16,9 +16,10 @@ from lorgnette.errors import InvalidConfiguration, InvalidGallery, InvalidInput
 from lorgnette.manifest import Space
 from service import defaults
 from service.embedding import embed_files, open_teacher
-from service.gallery import faiss_index, generations
+from service.gallery import faiss_index, footprint, generations, sources
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import writer_lock
+from service.gallery.footprint import kept_factory
 from service.gallery.generations import GenerationManifest
 from service.gallery.publish import publish
 from service.gallery.records import Known, NewItem, Stamp
@@ -115,21 +116,45 @@ def reindex(
     space = encoder.space
     _check(options, space)
     with _writing(data) as catalogue:
-        everything = catalogue.known(space.id)
-        lacking = {entry.id: entry for entry in everything if not entry.has_vector}
-        sources = [_source(entry, data=data) for entry in lacking.values()]
-        todo = [source for source in sources if isinstance(source, Photograph)]
-        gone = [source for source in sources if isinstance(source, Skipped)]
-        write = partial(_write_vectors, catalogue, space, lacking)
-        broken = _embed(encoder, todo, write=write, options=options)
+        catalogue.enter(space)
+        footprint.check(catalogue, data, space, factory=options.factory)
+        embedded, skipped = _embed_lacking(catalogue, encoder, data, options=options)
         live = _publish(catalogue, data, space, options=options)
+        sources.collect(catalogue)
     return Summary(
-        embedded=len(todo) - len(broken),
-        unchanged=len(everything) - len(lacking),
-        skipped=(*gone, *broken),
+        embedded=embedded,
+        unchanged=live.count - embedded,
+        skipped=tuple(skipped),
         is_new_generation=True,
         live=live,
     )
+
+
+def _embed_lacking(
+    catalogue: Catalogue, encoder: Encoder, data: Path, *, options: Options
+) -> tuple[int, list[Skipped]]:
+    """Embed what the space lacks until it lacks nothing that can be had.
+
+    Items that are written meanwhile, by somebody who had not yet seen the space, come in another
+    round. Returns how many were embedded, and what cannot be.
+    """
+    space, embedded = encoder.space, 0
+    skipped: dict[str, Skipped] = {}
+    while True:
+        lacking = {
+            entry.id: entry
+            for entry in catalogue.known(space.id)
+            if not entry.has_vector and entry.id not in skipped
+        }
+        if not lacking:
+            return embedded, list(skipped.values())
+        found = [_source(entry, data=data) for entry in lacking.values()]
+        todo = [source for source in found if isinstance(source, Photograph)]
+        gone = [source for source in found if isinstance(source, Skipped)]
+        write = partial(_write_vectors, catalogue, space, lacking)
+        broken = _embed(encoder, todo, write=write, options=options)
+        skipped |= {entry.name: entry for entry in (*gone, *broken)}
+        embedded += len(todo) - len(broken)
 
 
 @contextmanager
@@ -194,11 +219,14 @@ def _publish(
     catalogue: Catalogue, data: Path, space: Space, *, options: Options
 ) -> GenerationManifest:
     options.report(Progress(stage="building the index", done=0, total=0, rate=None, eta_s=None))
-    factory = options.factory
-    if factory is None:
-        live = generations.live_manifest(data, space.id)
-        factory = defaults.FACTORY if live is None else live.factory
-    return publish(catalogue, data, space, factory=factory, recall_gate=options.recall_gate)
+    return publish(
+        catalogue,
+        data,
+        space,
+        factory=options.factory or kept_factory(data, space),
+        recall_gate=options.recall_gate,
+        report=options.report,
+    )
 
 
 def _is_done(known: Known | None, photo: Photograph) -> bool:

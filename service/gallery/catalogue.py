@@ -14,17 +14,26 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidGallery, SpaceMismatch
+from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Space
 from service.gallery import schema
-from service.gallery.records import Changes, Item, Known, NewItem, Put, Stamp
+from service.gallery.records import Changes, Item, Known, NewItem, Stamp
+from service.gallery.statements import (
+    delete_items,
+    next_seq,
+    now,
+    put_vector,
+    register,
+    seq_of,
+    spaces_of,
+    upsert_item,
+)
 
 __all__ = ["CATALOGUE_NAME", "Catalogue", "Changes", "Item", "Known", "NewItem", "Stamp", "now"]
 
@@ -89,12 +98,23 @@ class Catalogue:
     def seq(self) -> int:
         """The last write's number; 0 for an untouched gallery."""
         with self.reading() as connection:
-            return _seq(connection)
+            return seq_of(connection)
 
     def spaces(self) -> tuple[Space, ...]:
         """Every space vectors were written in and that was not retired, by id."""
         with self.reading() as connection:
             return spaces_of(connection)
+
+    def retired(self) -> frozenset[str]:
+        """The ids of spaces that were let go."""
+        with self.reading() as connection:
+            rows = connection.execute("SELECT id FROM spaces WHERE retired_at IS NOT NULL")
+            return frozenset(space_id for (space_id,) in rows.fetchall())
+
+    def enter(self, space: Space) -> None:
+        """Make a space one the gallery speaks: from now on new images are embedded in it too."""
+        with self.writing() as connection:
+            register(connection, space)
 
     def upsert(self, space: Space, items: Sequence[NewItem]) -> int:
         """Write items with their vectors of one space, all or nothing. Returns the write's seq.
@@ -171,7 +191,7 @@ class Catalogue:
     def changes(self, space: Space, *, since: int) -> Changes:
         """What a reader of a space that knows everything up to `since` has missed."""
         with self.reading() as connection:
-            seq = _seq(connection)
+            seq = seq_of(connection)
             changed = ("FROM vectors WHERE space = ? AND seq > ?", (space.id, since))
             (count,) = connection.execute(f"SELECT count(*) {changed[0]}", changed[1]).fetchone()
             keys, rows = np.empty(count, np.int64), np.empty((count, space.dim), np.float32)
@@ -200,90 +220,6 @@ class Catalogue:
                 (space.id, since, space.id, since),
             ).fetchone()
         return bool(found[0])
-
-
-def now() -> str:
-    """This moment in UTC, ISO 8601 to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _seq(connection: sqlite3.Connection) -> int:
-    (seq,) = connection.execute("SELECT seq FROM state").fetchone()
-    return int(seq)
-
-
-def spaces_of(connection: sqlite3.Connection) -> tuple[Space, ...]:
-    """The spaces that were not retired, by id."""
-    rows = connection.execute("SELECT id, dim FROM spaces WHERE retired_at IS NULL ORDER BY id")
-    return tuple(Space(id=space_id, dim=dim) for space_id, dim in rows.fetchall())
-
-
-def next_seq(connection: sqlite3.Connection) -> int:
-    """The number of the write that is being made."""
-    connection.execute("UPDATE state SET seq = seq + 1")
-    return _seq(connection)
-
-
-def register(connection: sqlite3.Connection, space: Space) -> None:
-    """Make a space one that vectors are written in, also when it had been retired.
-
-    Raises `SpaceMismatch` when it is known with another dimension.
-    """
-    connection.execute(
-        "INSERT INTO spaces (id, dim, created_at) VALUES (?, ?, ?)"
-        " ON CONFLICT (id) DO UPDATE SET retired_at = NULL",
-        (space.id, space.dim, now()),
-    )
-    (dim,) = connection.execute("SELECT dim FROM spaces WHERE id = ?", (space.id,)).fetchone()
-    if dim != space.dim:
-        raise SpaceMismatch(
-            f"space {space.id} of this gallery has {dim} dimensions, the bundle states "
-            f"{space.dim}: one of the two manifests is wrong; export the bundle again"
-        )
-
-
-def upsert_item(connection: sqlite3.Connection, item: NewItem | Put, *, seq: int) -> int:
-    """Write an item without its vectors; those of another photograph go. Returns its key."""
-    old = connection.execute(
-        "SELECT key, source, size, mtime_ns FROM items WHERE id = ? AND NOT deleted", (item.id,)
-    ).fetchone()
-    content = (item.source, item.stamp.size, item.stamp.mtime_ns)
-    # Without a source nobody can tell whether the photograph is still the same one.
-    if old is not None and (old[1:] != content or not item.source):
-        connection.execute("DELETE FROM vectors WHERE key = ?", (old[0],))
-    (key,) = connection.execute(
-        "INSERT INTO items (id, seq, source, size, mtime_ns, metadata, deleted)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
-        " source = excluded.source, size = excluded.size, mtime_ns = excluded.mtime_ns,"
-        " metadata = excluded.metadata, deleted = 0 RETURNING key",
-        (item.id, seq, *content, json.dumps(dict(item.metadata))),
-    ).fetchone()
-    return int(key)
-
-
-def put_vector(
-    connection: sqlite3.Connection, space: Space, *, key: int, vector: NDArray[np.float32], seq: int
-) -> None:
-    """Write an item's unit row `[D]` of one space."""
-    if vector.shape != (space.dim,):
-        raise ValueError(f"expected a row of {space.dim}, found shape {vector.shape}")
-    connection.execute(
-        "INSERT OR REPLACE INTO vectors (space, key, seq, dtype, blob) VALUES (?, ?, ?, 'f32', ?)",
-        (space.id, key, seq, np.ascontiguousarray(vector, dtype="<f4").tobytes()),
-    )
-
-
-def delete_items(connection: sqlite3.Connection, ids: Sequence[str], *, seq: int) -> int:
-    """Delete items and their vectors of every space. Returns how many there were."""
-    wanted = json.dumps(list(ids))
-    chosen = "SELECT key FROM items WHERE id IN (SELECT value FROM json_each(?))"
-    connection.execute(f"DELETE FROM vectors WHERE key IN ({chosen})", (wanted,))  # noqa: S608 - a constant
-    deleted = connection.execute(
-        "UPDATE items SET deleted = 1, seq = ?, metadata = '{}' WHERE NOT deleted"
-        " AND id IN (SELECT value FROM json_each(?))",
-        (seq, wanted),
-    )
-    return deleted.rowcount
 
 
 def _row(blob: bytes, space: Space, *, path: Path) -> NDArray[np.float32]:

@@ -25,6 +25,9 @@ faiss: Any = _faiss
 # batches of 64 queries eight times slower than they need be (100k × 512, one thread).
 _BLAS_THRESHOLD = 1024
 
+_WIDEST = 4096
+"""Candidates an HNSW search may hold, however few of them are wanted."""
+
 
 class _Native(Protocol):
     ntotal: int
@@ -33,7 +36,9 @@ class _Native(Protocol):
 
     def train(self, rows: Vectors) -> None: ...
     def add(self, rows: Vectors) -> None: ...
-    def search(self, rows: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]: ...
+    def search(
+        self, rows: Vectors, k: int, *, params: object = None
+    ) -> tuple[Vectors, NDArray[np.int64]]: ...
     def reconstruct_batch(self, positions: NDArray[np.int64]) -> Vectors: ...
 
 
@@ -63,6 +68,23 @@ class Index:
         """Scores and positions `[N, k]`, best first; a position of -1 means no further result."""
         return self._index.search(np.ascontiguousarray(rows), k)
 
+    @property
+    def can_select(self) -> bool:
+        """Whether it can leave positions out while it searches, instead of afterwards."""
+        return _selecting(self._index, None, share=1.0) is not None
+
+    def search_among(
+        self, rows: Vectors, *, k: int, is_wanted: NDArray[np.bool_]
+    ) -> tuple[Vectors, NDArray[np.int64]]:
+        """As `search`, among the wanted positions `[N]` only; for an index that `can_select`."""
+        bits = np.packbits(is_wanted, bitorder="little")
+        share = max(float(is_wanted.mean()), 1e-6)
+        parameters = _selecting(self._index, faiss.IDSelectorBitmap(bits), share=share)
+        found: tuple[Vectors, NDArray[np.int64]] = self._index.search(
+            np.ascontiguousarray(rows), k, params=parameters
+        )
+        return found
+
     def rows_at(self, positions: NDArray[np.int64]) -> Vectors:
         """The rows `[M, D]` at positions `[M]`; only of an exact index."""
         return self._index.reconstruct_batch(np.ascontiguousarray(positions))
@@ -83,15 +105,43 @@ class Index:
             os.fsync(file.fileno())
 
 
-def build(rows: Vectors, *, factory: str) -> Index:
-    """Train on and hold `[N, D]` rows.
+def _selecting(index: Any, selector: object, *, share: float) -> object:
+    """Search parameters that carry a selector, or None for an index that takes none.
+
+    share: of the rows, those wanted. Among few a graph or an inverted index must look further for
+    as many: the k-th of a tenth is the 10 k-th of all.
+    """
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform | faiss.IndexRefine):
+        inner = index.index if isinstance(index, faiss.IndexPreTransform) else index.base_index
+        parameters = _selecting(inner, selector, share=share)
+        if parameters is None:
+            return None
+        if isinstance(index, faiss.IndexPreTransform):
+            return faiss.SearchParametersPreTransform(index_params=parameters)
+        return faiss.IndexRefineSearchParameters(
+            k_factor=index.k_factor, base_index_params=parameters
+        )
+    if isinstance(index, faiss.IndexHNSW):
+        breadth = min(int(index.hnsw.efSearch / share), _WIDEST)
+        return faiss.SearchParametersHNSW(sel=selector, efSearch=breadth)
+    if isinstance(index, faiss.IndexIVF):
+        probes = min(int(index.nprobe / share), index.nlist)
+        return faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+    if isinstance(index, faiss.IndexFlat | faiss.IndexScalarQuantizer):
+        return faiss.SearchParameters(sel=selector)
+    return None
+
+
+def build(rows: Vectors, *, factory: str, training: Vectors | None = None) -> Index:
+    """Hold `[N, D]` rows, trained on them or on `training` `[M, D]`.
 
     factory: a FAISS factory string such as "Flat" or "IVF1024,PQ64x4fs,RFlat".
     Raises `InvalidConfiguration` when FAISS cannot build that from these rows.
     """
     index = _made(factory, dim=rows.shape[1])
     try:
-        index.train(rows)
+        index.train(rows if training is None else training)
         index.add(rows)
     except RuntimeError as error:
         raise InvalidConfiguration(
@@ -109,6 +159,30 @@ def build(rows: Vectors, *, factory: str) -> Index:
 def check_factory(factory: str, *, dim: int) -> None:
     """Raise `InvalidConfiguration` unless FAISS knows this factory string for this dimension."""
     _made(factory, dim=dim)
+
+
+def bytes_a_row(factory: str, *, dim: int) -> int:
+    """What an index of this kind keeps of each row, in memory and in its file; estimated.
+
+    Raises `InvalidConfiguration` for a factory FAISS does not know.
+    """
+    return _bytes_a_row(_made(factory, dim=dim))
+
+
+def _bytes_a_row(index: object) -> int:
+    native = faiss.downcast_index(index)
+    if isinstance(native, faiss.IndexPreTransform):
+        return _bytes_a_row(native.index)
+    if isinstance(native, faiss.IndexRefine):
+        return _bytes_a_row(native.base_index) + _bytes_a_row(native.refine_index)
+    if isinstance(native, faiss.IndexIVF):
+        return int(native.code_size) + 8
+    if isinstance(native, faiss.IndexHNSW):
+        # All links of the lowest layer, and a few above it: one node in M is there too.
+        return _bytes_a_row(native.storage) + 4 * int(native.hnsw.nb_neighbors(0)) + 24
+    if hasattr(native, "code_size"):
+        return int(native.code_size)
+    return 8 * int(native.d)
 
 
 def read(path: Path) -> Index:

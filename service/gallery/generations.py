@@ -10,6 +10,7 @@ Nothing here opens a published file for writing: truncating a mapped index kills
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -136,6 +137,12 @@ def read_current(data: Path) -> dict[str, int]:
         ) from error
 
 
+def etag_of(data: Path) -> str:
+    """What names the present content of `CURRENT`; another one after every promotion."""
+    current = json.dumps(read_current(data), sort_keys=True)
+    return hashlib.sha256(current.encode()).hexdigest()[:32]
+
+
 def live_manifest(data: Path, space_id: str) -> GenerationManifest | None:
     """The manifest of a space's live generation; None when nothing is published yet."""
     generation = read_current(data).get(space_id)
@@ -160,6 +167,24 @@ def promote(data: Path, generation: int) -> GenerationManifest:
     manifest = read_manifest(directory_of(data, generation))
     _write_current(data, read_current(data) | {manifest.space.id: generation})
     return manifest
+
+
+def verify(directory: Path) -> GenerationManifest:
+    """Check every file of a generation against its manifest, without opening the index.
+
+    Raises `InvalidGallery` naming the file that is not what it was.
+    """
+    manifest = read_manifest(directory)
+    for name, entry in manifest.files.items():
+        _verify(directory / name, entry)
+    return manifest
+
+
+def withdraw(data: Path, space_id: str) -> None:
+    """Take a space out of `CURRENT`. The caller holds the writer lock."""
+    current = read_current(data)
+    if current.pop(space_id, None) is not None:
+        _write_current(data, current)
 
 
 def disown(data: Path, *, seq: int) -> None:

@@ -13,7 +13,6 @@ import logging
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,57 +24,30 @@ from lorgnette.errors import InvalidGallery, LorgnetteError
 from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors
 from service.gallery import faiss_index, files, generations
-from service.gallery.catalogue import Catalogue, now
-from service.gallery.exact import MARGIN, kth_best
+from service.gallery.catalogue import Catalogue
 from service.gallery.generations import GenerationFile, GenerationManifest
 from service.gallery.records import Changes
-from service.gallery.selfcheck import RANKS
+from service.gallery.sample import Sample
+from service.gallery.selfcheck import ASKED
+from service.gallery.statements import now
+from service.progress import Progress, Report, silent
 
 log = logging.getLogger(__name__)
 
 KEPT = 2
 """Generations of a space that stay for rollback, beside the live one."""
 
-_SAMPLE = 200
 _MAX_PROBES = 1024
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Rows of the gallery to ask a new index for. positions: `[Q]`; kth: `[Q]` cosine of the
-    k-th nearest, so that whatever is at least as near counts as found."""
-
-    queries: Vectors
-    positions: NDArray[np.int64]
-    kth: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, rows: Vectors, *, seed: int) -> Sample:
-        """Draw up to 200 of `[N, D]` rows and find their exact neighbours."""
-        positions = np.random.default_rng(seed).permutation(len(rows))[:_SAMPLE].astype(np.int64)
-        queries = np.ascontiguousarray(rows[positions])
-        kth = kth_best(queries, rows, k=min(RANKS, len(rows)))
-        return cls(queries=queries, positions=positions, kth=kth)
-
-    def recall(self, found: NDArray[np.int64], rows: Vectors) -> float:
-        """Share of the true ten nearest that `found` `[Q, 10]` holds; ties count as equal."""
-        wanted = min(RANKS, len(rows))
-        hits = 0
-        for query, positions, kth in zip(self.queries, found, self.kth, strict=True):
-            distinct = np.unique(positions[positions >= 0])
-            hits += min(wanted, int((rows[distinct] @ query >= kth - MARGIN).sum()))
-        return hits / (wanted * len(self.queries))
-
-    def lost(self, found: NDArray[np.int64], rows: Vectors) -> int:
-        """How many rows do not find themselves, or a row equal to them, among ten."""
-        return sum(
-            not (rows[positions[positions >= 0]] @ query >= rows[own] @ query - MARGIN).any()
-            for query, positions, own in zip(self.queries, found, self.positions, strict=True)
-        )
-
-
 def publish(
-    catalogue: Catalogue, data: Path, space: Space, *, factory: str, recall_gate: float
+    catalogue: Catalogue,
+    data: Path,
+    space: Space,
+    *,
+    factory: str,
+    recall_gate: float,
+    report: Report = silent,
 ) -> GenerationManifest:
     """Build the space as the catalogue has it now, check it, and make it live.
 
@@ -93,7 +65,9 @@ def publish(
     try:
         with files.disk_errors(data):
             building.mkdir(parents=True)
-            manifest = _write(building, number, space, content, factory=factory, gate=recall_gate)
+            manifest = _write(
+                building, number, space, content, factory=factory, gate=recall_gate, report=report
+            )
             _seal(building, generations.directory_of(data, number))
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
@@ -105,11 +79,19 @@ def publish(
 
 
 def _write(
-    building: Path, number: int, space: Space, content: Changes, *, factory: str, gate: float
+    building: Path,
+    number: int,
+    space: Space,
+    content: Changes,
+    *,
+    factory: str,
+    gate: float,
+    report: Report,
 ) -> GenerationManifest:
     rows, keys = content.rows, content.keys
     sample = Sample.of(rows, seed=content.seq)
-    index = faiss_index.build(rows, factory=factory)
+    index = faiss_index.build(rows, factory=factory, training=sample.others(rows))
+    report(Progress(stage="checking the index", done=0, total=0, rate=None, eta_s=None))
     _widen(index, sample, rows, gate=gate)
     index.write(building / generations.INDEX_NAME)
     buffer = io.BytesIO()
@@ -135,7 +117,7 @@ def _write(
 def _widen(index: faiss_index.Index, sample: Sample, rows: Vectors, *, gate: float) -> None:
     """Let an inverted index probe as many lists as the gate needs; others have nothing to turn."""
     probes = 1
-    while sample.recall(index.search(sample.queries, k=RANKS)[1], rows) < gate:
+    while sample.recall(index.search(sample.queries, k=ASKED)[1], rows) < gate:
         probes *= 2
         if probes > _MAX_PROBES or not index.set_probes(probes):
             return

@@ -9,8 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from lorgnette.errors import Conflict
 from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors
+
+
+class Stale(Conflict):
+    """What was to be changed is no longer what the caller saw."""
+
 
 Keys = NDArray[np.int64]
 """`[N]` int64 item keys."""

@@ -3,8 +3,8 @@
     python -m service.gallery.selfcheck DIRECTORY < queries.npy > positions.npy
 
 A malformed index can abort the process that reads it; here that costs only this child. Queries
-are `[N, D]` float32, the answer `[N, 10]` int64 positions (-1 for none). What is right is for the
-parent to judge: it holds the vectors.
+are `[N, D]` float32, the answer `[N, 11]` int64 positions (-1 for none): itself and ten others.
+What is right is for the parent to judge: it holds the vectors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from lorgnette.errors import LorgnetteError
 from service.gallery.generations import Generation
 
 RANKS = 10
+ASKED = RANKS + 1
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     queries = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
-    _, positions = index.search(queries, k=RANKS)
+    _, positions = index.search(queries, k=ASKED)
     answer = io.BytesIO()
     np.save(answer, positions)
     sys.stdout.buffer.write(answer.getvalue())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from service.gallery.catalogue import Catalogue
 from service.gallery.exact import ranked
 from service.gallery.generations import CURRENT_NAME, Generation
 from service.gallery.parts import GenerationPart, Ranking, TailLog, TailPart
+from service.gallery.records import Keys
+from service.gallery.stored import rows_in
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,18 @@ class Snapshot:
         found = [part.search(rows, k=k) for part in self.parts]
         return [self._merged(n, found, k=k) for n in range(len(rows))]
 
+    def only(self, keys: Keys) -> Snapshot:
+        """The same moment, of which only these items can be found."""
+        parts = tuple(part.only(keys) for part in self.parts)
+        return replace(self, parts=parts, count=sum(part.count for part in parts))
+
+    def rows_of(self, keys: Keys) -> tuple[Keys, Vectors]:
+        """The unit rows `[M, D]` of those of the keys that are held, in ascending order of key."""
+        found = [part.rows_of(keys) for part in self.parts]
+        held = np.concatenate([part_keys for part_keys, _ in found])
+        order = np.argsort(held)
+        return held[order], np.concatenate([rows for _, rows in found])[order]
+
     @staticmethod
     def _merged(n: int, found: list[list[Ranking]], *, k: int) -> list[Found]:
         scores = np.concatenate([rankings[n][0] for rankings in found])
@@ -97,7 +112,11 @@ class _Follower:
                     "which was exchanged for an older one: run `lorgnette index` or `reindex`"
                 )
             nothing_dead = np.zeros(generation.manifest.count, np.bool_)
-            self._base = GenerationPart(generation=generation, is_dead=nothing_dead)
+            self._base = GenerationPart(
+                generation=generation,
+                is_dead=nothing_dead,
+                source=partial(rows_in, catalogue, space),
+            )
             self._seq = generation.manifest.seq
 
     def follow(self, catalogue: Catalogue) -> Snapshot:
@@ -211,7 +230,7 @@ class LiveGallery:
             follower = self._follower(space, number=current.get(space.id, 0), catalogue=catalogue)
             if follower is not None:
                 snapshot = follower.follow(catalogue)
-                if snapshot.generation or snapshot.count:
+                if snapshot.generation or (snapshot.count and not current):
                     snapshots[space.id] = snapshot
         self._snapshots = snapshots
         self._seen = seen

@@ -13,8 +13,9 @@ from lorgnette.errors import NotFound, SpaceMismatch
 from lorgnette.manifest import Space
 from service.gallery import answers
 from service.gallery.answers import Token
-from service.gallery.catalogue import (
-    Catalogue,
+from service.gallery.catalogue import Catalogue
+from service.gallery.records import Put
+from service.gallery.statements import (
     delete_items,
     next_seq,
     put_vector,
@@ -22,7 +23,6 @@ from service.gallery.catalogue import (
     spaces_of,
     upsert_item,
 )
-from service.gallery.records import Put
 
 
 class Written(BaseModel):

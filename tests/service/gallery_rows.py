@@ -12,7 +12,7 @@ from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors
 from service.gallery.catalogue import Catalogue, NewItem, Stamp
 from service.gallery.generations import Generation
-from service.gallery.selfcheck import RANKS
+from service.gallery.selfcheck import ASKED
 from service.gallery.snapshot import Snapshot
 from tests.tiny_bundle import space_of
 
@@ -78,7 +78,7 @@ def names_in(folder: Path) -> list[str]:
 
 def check_here(building: Path, queries: Vectors) -> NDArray[np.int64]:
     """The self-check without its process, where a test publishes often."""
-    return Generation.open(building).index.search(queries, k=RANKS)[1]
+    return Generation.open(building).index.search(queries, k=ASKED)[1]
 
 
 def files_below(folder: Path) -> list[str]:

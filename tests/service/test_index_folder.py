@@ -283,7 +283,8 @@ def test_progress_counts_every_photograph(folder: Path, data: Path, teacher: Bun
     ]
     assert embedding[0].rate is None
     assert embedding[-1].eta_s == 0
-    assert told[-1].stage == "building the index"
+    stages = [progress.stage for progress in told[-2:]]
+    assert stages == ["building the index", "checking the index"]
 
 
 def test_stopping_keeps_what_was_acknowledged(

@@ -12,12 +12,13 @@ import pytest
 from lorgnette.bundle import Bundle
 from lorgnette.errors import Conflict, GalleryBusy, InvalidBundle, NotFound
 from lorgnette.wire import Job
-from service import jobs
+from service import job_process, jobs
 from service.gallery import generations
 from service.gallery.build import Options, index_folder
 from service.gallery.catalogue import Catalogue
 from service.gallery.files import writer_lock
-from service.jobs import get_job, list_jobs, reindex_as_job, start_reindex
+from service.job_process import reindex_as_job
+from service.jobs import ReindexPlan, get_job, list_jobs, start_reindex
 from tests.service.photographs import write_photographs
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -60,7 +61,11 @@ def log_of(catalogue: Catalogue, job: Job) -> str:
 
 
 def start(data: Path, teacher: Bundle, *, factory: str | None = None) -> Job:
-    return start_reindex(data, teacher=teacher.directory, factory=factory, recall_gate=0.9)
+    return start_reindex(data, plan_of(teacher, factory=factory))
+
+
+def plan_of(teacher: Bundle, *, factory: str | None = None) -> ReindexPlan:
+    return ReindexPlan(teacher=teacher.directory, factory=factory, recall_gate=0.9)
 
 
 def test_a_reindex_in_its_own_process_tells_how_it_went(
@@ -128,8 +133,9 @@ def test_a_bug_in_a_job_is_told_too(
 
     job_id = "0" * 32
     with jobs._liveness(data / "jobs", job_id):
-        jobs._insert(catalogue, job_id, kind="reindex")
-        monkeypatch.setattr(jobs, "reindex", explode)
+        with catalogue.writing() as connection:
+            jobs._insert(connection, data / "jobs", job_id, plan=plan_of(teacher))
+        monkeypatch.setattr(job_process, "reindex", explode)
         with pytest.raises(ZeroDivisionError):
             reindex_as_job(data, teacher.directory, options=Options(), job_id=job_id)
         job = get_job(catalogue, job_id)

@@ -30,6 +30,7 @@
       x GalleryBusy                 another process is writing to this gallery
       x InvalidGallery              a data directory that cannot be read or trusted
       x DiskFull                    no space left to write to
+      x NotEnoughMemory             the work would not fit; it was not begun
 
 `code` is stable: it travels as the last part of a problem's `type` (RFC 9457), and a client in any
 language maps it back to the same class.
@@ -239,6 +240,12 @@ class DiskFull(LorgnetteError):
     """No space left to write to; what was acknowledged before is kept."""
 
     code = "disk-full"
+
+
+class NotEnoughMemory(LorgnetteError):
+    """The work would need more memory than there is; refused before it began."""
+
+    code = "not-enough-memory"
 
 
 def _tree(root: type[LorgnetteError]) -> Iterator[type[LorgnetteError]]:

@@ -1,0 +1,114 @@
+"""What a build will need, told before it begins, and refused when it is not there."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorgnette.errors import DiskFull, InvalidGallery, NotEnoughMemory
+from lorgnette.manifest import Space
+from service import defaults
+from service.gallery import faiss_index, generations
+from service.gallery.catalogue import Catalogue
+
+_PROCESS_BYTES = 220_000_000
+"""A process that has loaded numpy, FAISS, ONNX Runtime and a small teacher (measured)."""
+_CHECK_ROWS = 65_536
+_CHECK_BYTES_A_ROW = 2_400
+"""The exact neighbours of 200 rows are looked for in blocks: three float32 of each."""
+_STORED_ROW_BYTES = 130
+"""What SQLite keeps beside a vector."""
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes a build needs at its worst moment."""
+
+    memory: int
+    disk: int
+
+
+def estimate(*, count: int, to_embed: int, dim: int, factory: str) -> Footprint:
+    """What building `count` rows takes, of which `to_embed` are embedded and stored first.
+
+    Raises `InvalidConfiguration` for a factory FAISS does not know.
+    """
+    row, kept = 4 * dim, faiss_index.bytes_a_row(factory, dim=dim)
+    # Training sees a copy without the rows held back; one that only keeps rows sees none of it.
+    training = 0 if factory == "Flat" else count * row
+    check = min(count, _CHECK_ROWS) * _CHECK_BYTES_A_ROW
+    memory = _PROCESS_BYTES + count * row + max(count * kept + check, training)
+    # Embedded rows are on the disk twice until the write-ahead log has been folded in.
+    disk = count * (kept + 8) + 2 * to_embed * (row + _STORED_ROW_BYTES)
+    return Footprint(memory=memory, disk=disk)
+
+
+def check(catalogue: Catalogue, data: Path, space: Space, *, factory: str | None) -> Footprint:
+    """Estimate a reindex and refuse it when it would not fit.
+
+    Raises `NotEnoughMemory` and `DiskFull` with the figures, `InvalidConfiguration`.
+    """
+    with catalogue.reading() as connection:
+        (count,) = connection.execute("SELECT count(*) FROM items WHERE NOT deleted").fetchone()
+        (have,) = connection.execute(
+            "SELECT count(*) FROM vectors WHERE space = ?", (space.id,)
+        ).fetchone()
+    needed = estimate(
+        count=count,
+        to_embed=max(0, count - have),
+        dim=space.dim,
+        factory=factory or kept_factory(data, space),
+    )
+    memory, disk = available_memory(), shutil.disk_usage(data).free
+    if needed.memory > memory:
+        raise NotEnoughMemory(
+            f"building {count:,} vectors of {space.dim} needs about {_mb(needed.memory)} of "
+            f'memory, {_mb(memory)} are free: choose a smaller factory such as "SQ8", or free some'
+        )
+    if needed.disk > disk:
+        raise DiskFull(
+            f"building {count:,} vectors of {space.dim} needs about {_mb(needed.disk)} on the disk "
+            f"of {data}, {_mb(disk)} are free: free some, or choose a smaller factory"
+        )
+    return needed
+
+
+def kept_factory(data: Path, space: Space) -> str:
+    """The factory of the live generation, which a reindex keeps unless told otherwise.
+
+    One that cannot be read is built anew as a first one would be.
+    """
+    try:
+        live = generations.live_manifest(data, space.id)
+    except InvalidGallery:
+        live = None
+    return defaults.FACTORY if live is None else live.factory
+
+
+def available_memory() -> int:
+    """Bytes a new process may take: the machine's, the container's, this process's own limit."""
+    limits = [_meminfo("MemAvailable")]
+    try:
+        ceiling = (_CGROUP / "memory.max").read_text().strip()
+        used = int((_CGROUP / "memory.current").read_text())
+        limits += [int(ceiling) - used] if ceiling != "max" else []
+    except (OSError, ValueError):
+        pass
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limits += [soft] if soft != resource.RLIM_INFINITY else []
+    return max(0, min(limits))
+
+
+def _meminfo(name: str) -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    except (OSError, StopIteration, ValueError):
+        return 2**63 - 1
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"

@@ -1,0 +1,118 @@
+"""What an operator decides about published spaces: which generation is live, which space goes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lorgnette.errors import Conflict, InvalidGallery, NotFound
+from service.gallery import generations
+from service.gallery.catalogue import Catalogue
+from service.gallery.files import writer_lock
+from service.gallery.generations import GenerationManifest
+from service.gallery.records import Stale
+from service.gallery.statements import next_seq, now
+
+_AT_ONCE = 10_000
+
+
+def listed(data: Path) -> list[tuple[GenerationManifest, bool]]:
+    """The readable generations, newest first, and whether each is the live one of its space."""
+    current = generations.read_current(data)
+    found: list[tuple[GenerationManifest, bool]] = []
+    for number in reversed(generations.published(data)):
+        try:
+            manifest = generations.read_manifest(generations.directory_of(data, number))
+        except InvalidGallery:
+            continue
+        found.append((manifest, current.get(manifest.space.id) == number))
+    return found
+
+
+def promote(
+    catalogue: Catalogue, data: Path, number: int, *, expected: str | None
+) -> GenerationManifest:
+    """Make an older (or newer) generation the live one of its space, after checking its files.
+
+    expected: the etag of `CURRENT` the caller saw; None does not ask. What was written after the
+    generation is still found: it comes from the catalogue.
+
+    Raises `NotFound`, `Stale` when another one went live meanwhile, `GalleryBusy`,
+    `InvalidGallery` for one that is damaged or belongs to another catalogue.
+    """
+    if number not in generations.published(data):
+        there = ", ".join(map(str, generations.published(data))) or "none"
+        raise NotFound(f"there is no generation {number} here, only {there}")
+    with writer_lock(data):
+        if expected is not None and expected != generations.etag_of(data):
+            raise Stale(
+                "another generation went live since you looked: GET /admin/generations again, "
+                "and send the ETag it answers with"
+            )
+        manifest = generations.verify(generations.directory_of(data, number))
+        if manifest.space not in catalogue.spaces():
+            raise Conflict(f"generation {number} is of space {manifest.space.id}, which is retired")
+        if manifest.seq > catalogue.seq():
+            raise InvalidGallery(
+                f"generation {number} knows later writes than this catalogue: it belongs to another"
+            )
+        return generations.promote(data, number)
+
+
+def retire(catalogue: Catalogue, data: Path, space_id: str) -> None:
+    """Let a space go: it is dark at once, then its vectors and generations are removed.
+
+    Interrupted, the same call goes on. Raises `NotFound`, `Conflict` for the last live space,
+    `GalleryBusy` while somebody is indexing.
+    """
+    with writer_lock(data):
+        if space_id not in {space.id for space in catalogue.spaces()} | _half_gone(catalogue):
+            raise NotFound(f"there is no space {space_id[:100]!r} here: GET /spaces lists them")
+        others = set(generations.read_current(data)) - {space_id}
+        if not others:
+            raise Conflict(
+                f"{space_id} is the last live space, without which nothing is found: first "
+                "reindex with the teacher that replaces it"
+            )
+        generations.withdraw(data, space_id)
+        with catalogue.writing() as connection:
+            next_seq(connection)
+            connection.execute("UPDATE spaces SET retired_at = ? WHERE id = ?", (now(), space_id))
+        _remove_vectors(catalogue, space_id)
+        _remove_generations(data, space_id)
+
+
+def _half_gone(catalogue: Catalogue) -> set[str]:
+    """Retired spaces that still have vectors: a retirement that was interrupted."""
+    with catalogue.reading() as connection:
+        rows = connection.execute(
+            "SELECT id FROM spaces WHERE retired_at IS NOT NULL"
+            " AND EXISTS (SELECT 1 FROM vectors WHERE space = id)"
+        ).fetchall()
+    return {space_id for (space_id,) in rows}
+
+
+def _remove_vectors(catalogue: Catalogue, space_id: str) -> None:
+    """By parts, so that nobody else's write waits long."""
+    removed = _AT_ONCE
+    while removed == _AT_ONCE:
+        with catalogue.writing() as connection:
+            removed = connection.execute(
+                "DELETE FROM vectors WHERE space = ? AND key IN"
+                " (SELECT key FROM vectors WHERE space = ? LIMIT ?)",
+                (space_id, space_id, _AT_ONCE),
+            ).rowcount
+
+
+def _remove_generations(data: Path, space_id: str) -> None:
+    for number in generations.published(data):
+        directory = generations.directory_of(data, number)
+        try:
+            is_its_own = generations.read_manifest(directory).space.id == space_id
+        except InvalidGallery:
+            continue
+        if is_its_own:
+            # The name goes first, so that nobody opens half of it.
+            doomed = directory.with_name(f".{number}.building")
+            directory.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
