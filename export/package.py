@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from lorgnette.encoder import INPUT_NAME, Encoder
 from lorgnette.errors import DiskFull, InvalidConfiguration
 from lorgnette.manifest import SCHEMA_VERSION, BundleFile, Golden, Manifest, Variant
 from lorgnette.vectors import to_base64
+from training.files import sha256_of
 from training.models.embedder import Embedder
 from training.trained_model import ModelSpec
 
@@ -122,8 +122,7 @@ def _manifest(
 
 
 def _entry(path: str, content: bytes) -> BundleFile:
-    digest = hashlib.sha256(content).hexdigest()
-    return BundleFile(path=path, sha256=digest, bytes=len(content), recall_delta=None)
+    return BundleFile(path=path, sha256=sha256_of(content), bytes=len(content), recall_delta=None)
 
 
 def _written(request: Request, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:

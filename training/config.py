@@ -12,7 +12,7 @@ from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import NAME_PATTERN, Role
 from training.data.public_spec import PublicSource
 from training.data.specs import Crops, Sampling, Source
-from training.files import sha256_of, write_atomically
+from training.files import sha256_of, write_json
 from training.hardware import hardware
 from training.models.specs import Network
 from training.objective_spec import ObjectiveSpec, PairTermSpec, RelationalTermSpec
@@ -246,7 +246,7 @@ def save_resolved(config: BaseModel, path: Path, *, git_commit: str) -> None:
         "hardware": hardware(),
         "config": config.model_dump(mode="json"),
     }
-    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+    write_json(path, record)
 
 
 def _sentence(place: list[int | str], message: str, kind: str) -> str:

@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all, and their sha256."""
+"""Files that appear whole or not at all, what JSON is written as, and sha256."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
+
+
+def write_json(path: Path, record: Mapping[str, object]) -> None:
+    """The record as indented JSON, to be read by people too; otherwise as `write_atomically`."""
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def sha256_of(content: bytes) -> str:

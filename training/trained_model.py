@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
 from lorgnette.errors import BundleCorrupt, InvalidBundle
@@ -14,16 +14,13 @@ from lorgnette.manifest import NAME_PATTERN, Provenance, Role, Sha256, Space
 from training.files import sha256_of, write_atomically
 from training.models.embedder import Embedder
 from training.models.specs import Network
+from training.schema import Frozen
 
 WEIGHTS_NAME = "model.safetensors"
 SPEC_NAME = "model.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ModelSpec(_Frozen):
+class ModelSpec(Frozen):
     """What a model is, and where it came from."""
 
     role: Role
@@ -33,7 +30,7 @@ class ModelSpec(_Frozen):
     provenance: Provenance
 
 
-class _Saved(_Frozen):
+class _Saved(Frozen):
     schema_version: Literal[2]
     weights_sha256: Sha256
     spec: ModelSpec

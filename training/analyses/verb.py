@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from training.analyses.study import Geometry, Positivity, study_geometry, study_positivity
 from training.analyses.subject import Subject
-from training.files import write_atomically
+from training.files import write_atomically, write_json
 from training.losses.pair import MultiSimilarity
 from training.mixing_spec import MixSpec
 from training.pictures.analysis import draw_geometry, draw_positivity
@@ -40,7 +39,7 @@ def run_analyses(
         "geometry": asdict(geometry),
         "positivity": asdict(positivity),
     }
-    write_atomically(out / FIGURES_NAME, (json.dumps(record, indent=2) + "\n").encode())
+    write_json(out / FIGURES_NAME, record)
     console = Console()
     console.print(geometry_table(geometry))
     console.print(positivity_table(positivity))

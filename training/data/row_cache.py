@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lorgnette.errors import InvalidConfiguration
 from training.files import sha256_of, write_atomically
+from training.schema import Frozen
 
 SHARD_ROWS = 512
 MOST_MAPPED = 256
@@ -21,14 +22,12 @@ MOST_MAPPED = 256
 BINDING_NAME = "binding.json"
 
 
-class Binding(BaseModel):
+class Binding(Frozen):
     """What the rows are of: which network made them, and from which views.
 
     network_sha256: of the weights and the preprocessing.  views_sha256: of the photographs' bytes
     and the way they are cropped.  count, dim: the array's shape.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: Literal["embedding", "pooled"]
     network_sha256: str

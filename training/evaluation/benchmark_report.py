@@ -16,7 +16,7 @@ from training.evaluation.benchmark import Benchmark, BenchmarkResult, Measured
 from training.evaluation.encoders import Origin, saw_landmarks_of
 from training.evaluation.judges import Section
 from training.evaluation.names import LANDMARKS
-from training.files import write_atomically, writing_to
+from training.files import write_json, writing_to
 
 
 def report_benchmark(
@@ -35,7 +35,7 @@ def report_benchmark(
     for remark in remarks_on(result):
         remarks.print(remark)
     if json_out is not None:
-        write_atomically(json_out, (json.dumps(record_of(result), indent=2) + "\n").encode())
+        write_json(json_out, record_of(result))
     if ranks_out is not None:
         write_ranks(ranks_out, benchmark, result)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from lorgnette.bundle import Bundle
 from training.evaluation.folder import Evaluation, Protocol, evaluate, read_protocol
-from training.files import write_atomically
+from training.files import write_json
 
 _LEAVE_ONE_OUT = (
     "warning: leave-one-out over the whole folder; photographs taken in one burst make it "
@@ -46,7 +45,7 @@ def report(
     if evaluation.queries_without_match:
         remarks.print(f"{evaluation.queries_without_match} queries have no match: not scored")
     if json_out is not None:
-        write_json(json_out, evaluation, gallery=gallery, query=query, protocol=protocol)
+        write_json(json_out, _record(evaluation, protocol, gallery=gallery, query=query))
 
 
 def table_of(evaluation: Evaluation, *, title: str) -> Table:
@@ -66,11 +65,11 @@ def table_of(evaluation: Evaluation, *, title: str) -> Table:
     return table
 
 
-def write_json(
-    path: Path, evaluation: Evaluation, *, gallery: Bundle, query: Bundle, protocol: Protocol
-) -> None:
-    """Write the figures with their conditions."""
-    record = {
+def _record(
+    evaluation: Evaluation, protocol: Protocol, *, gallery: Bundle, query: Bundle
+) -> dict[str, object]:
+    """The figures with their conditions."""
+    return {
         "gallery": {"name": gallery.manifest.name, "version": gallery.manifest.version},
         "query": {"name": query.manifest.name, "version": query.manifest.version},
         "space": gallery.space.id,
@@ -86,7 +85,6 @@ def write_json(
         "queries_without_match": evaluation.queries_without_match,
         "scores": _rows(evaluation),
     }
-    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def _rows(evaluation: Evaluation) -> dict[str, dict[str, float]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from lorgnette.errors import InvalidConfiguration
-from training.files import write_atomically
+from training.files import write_atomically, write_json
 from training.reproduction.published import TABLES, Published, PublishedTable, Row, TableName
 from training.reproduction.rows import Command, Place, RowFailed, RowResult, reproduce_row
 
@@ -41,8 +40,7 @@ def reproduce(
             failures[row.config] = str(error)
         done = Reproduction(name, tuple(results), dict(failures))
         stem = place.out / name
-        content = json.dumps(record_of(done), indent=2) + "\n"
-        write_atomically(stem.with_suffix(".json"), content.encode())
+        write_json(stem.with_suffix(".json"), record_of(done))
         write_atomically(stem.with_suffix(".md"), markdown_of(done).encode())
     return done
 

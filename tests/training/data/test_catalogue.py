@@ -13,7 +13,6 @@ from tests.training.photographs import write_classes, write_photographs
 from training.data.catalogue import find_photographs, labelled, trusted
 from training.data.specs import Source
 from training.data.splits import read_splits
-from training.files import write_atomically
 
 
 def _source(**changes: str | None) -> Source:
@@ -87,16 +86,6 @@ def test_missing_folders_files_and_photographs_are_named(tmp_path: Path) -> None
     (tmp_path / "empty" / "broken.jpg").write_bytes(b"no")
     with pytest.raises(InvalidConfiguration, match="no readable photograph"):
         find_photographs(tmp_path, [_source(folder="empty")])
-
-
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InvalidConfiguration, match="cannot write"):
-        write_atomically(tmp_path / "file" / "below", b"content")
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(InvalidConfiguration, match="cannot write"):
-        write_atomically(tmp_path / "taken", b"content")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
 
 
 def test_without_labels_each_photograph_is_its_own_class(tmp_path: Path) -> None:

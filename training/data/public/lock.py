@@ -5,29 +5,26 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from lorgnette.errors import ChecksumMismatch, InvalidDataset
 from training.data.public.description import Checksum, RemoteFile
 from training.files import write_atomically
+from training.schema import Frozen
 
 LOCK_NAME = "lock.json"
 
 
-class Locked(BaseModel):
+class Locked(Frozen):
     """A file as it first came.  origin: its address, or "by hand"."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     origin: str
     size_bytes: int
     sha256: str
 
 
-class Lock(BaseModel):
+class Lock(Frozen):
     """files: by `RemoteFile.name`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     files: dict[str, Locked]
 
