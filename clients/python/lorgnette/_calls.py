@@ -167,7 +167,7 @@ def _checked_k(k: int) -> int:
 
 
 def _post_search(request: SearchRequest, *, count: int) -> Steps[SearchResponse]:
-    content = request.model_dump_json().encode()
+    content = request.model_dump_json(by_alias=True, exclude_unset=True).encode()
     answer = yield Call("POST", "/search", content=content, content_type="application/json")
     response = _checked_results(parse(answer, SearchResponse), count=count)
     if response.space != request.space:

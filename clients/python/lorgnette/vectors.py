@@ -1,4 +1,8 @@
-"""Unit rows and how they travel: base64 of little-endian float16 or float32."""
+"""Unit rows and how they travel: little-endian float32, float16 or int8, raw or as base64.
+
+int8 is each row times 127 over its largest number: a row's length means nothing here, so no scale
+travels with it.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,13 @@ from lorgnette.errors import InvalidVector, NonFiniteVector
 Vectors = NDArray[np.float32]
 """`[N, D]` float32, rows of unit length."""
 
-WireDtype = Literal["f16", "f32"]
-_NUMPY_DTYPE: dict[WireDtype, np.dtype[np.floating]] = {
+WireDtype = Literal["f16", "f32", "i8"]
+_NUMPY_DTYPE: dict[WireDtype, np.dtype[np.floating] | np.dtype[np.signedinteger]] = {
     "f16": np.dtype("<f2"),
     "f32": np.dtype("<f4"),
+    "i8": np.dtype("i1"),
 }
+_I8_MAX = 127
 
 MIN_NORM = 1e-6
 """A row shorter than this has no direction to search in."""
@@ -53,27 +59,28 @@ def unit_rows(rows: NDArray[np.floating], *, dim: int) -> Vectors:
     return unit
 
 
-def to_base64(rows: Vectors, *, dtype: WireDtype) -> str:
-    """Base64 text of `[N, D]` rows, row-major little-endian; float16 costs 2 bytes a number.
+def to_bytes(rows: Vectors, *, dtype: WireDtype) -> bytes:
+    """`[N, D]` rows, row-major little-endian; float16 costs 2 bytes a number, int8 one.
 
     Raises `InvalidVector` when a value does not survive the cast.
     """
+    if not np.isfinite(rows).all():
+        raise InvalidVector(f"a value is NaN, infinite or too large for {dtype}")
+    if dtype == "i8":
+        peaks = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+        rows = np.rint(rows * (_I8_MAX / np.where(peaks == 0, 1, peaks)))
     with np.errstate(over="ignore"):
         packed = np.ascontiguousarray(rows, dtype=_NUMPY_DTYPE[dtype])
     if not np.isfinite(packed).all():
         raise InvalidVector(f"a value is NaN, infinite or too large for {dtype}")
-    return base64.b64encode(packed.tobytes()).decode("ascii")
+    return packed.tobytes()
 
 
-def from_base64(text: str, *, dtype: WireDtype, dim: int) -> NDArray[np.float32]:
-    """Inverse of `to_base64`: `[N, D]` float32, not yet checked for finiteness or length.
+def from_bytes(raw: bytes, *, dtype: WireDtype, dim: int) -> NDArray[np.float32]:
+    """Inverse of `to_bytes`: `[N, D]` float32, not yet checked for finiteness or length.
 
-    Raises `InvalidVector` when the text is not base64 or not a whole number of rows.
+    Raises `InvalidVector` when it is not a whole number of rows.
     """
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidVector(f"the vector data is not base64: {error}") from error
     row_bytes = dim * _NUMPY_DTYPE[dtype].itemsize
     if row_bytes == 0 or len(raw) == 0 or len(raw) % row_bytes:
         raise InvalidVector(
@@ -83,3 +90,17 @@ def from_base64(text: str, *, dtype: WireDtype, dim: int) -> NDArray[np.float32]
     rows = np.frombuffer(raw, dtype=_NUMPY_DTYPE[dtype]).reshape(-1, dim)
     widened: NDArray[np.float32] = rows.astype(np.float32)
     return widened
+
+
+def to_base64(rows: Vectors, *, dtype: WireDtype) -> str:
+    """`to_bytes` as base64 text."""
+    return base64.b64encode(to_bytes(rows, dtype=dtype)).decode("ascii")
+
+
+def from_base64(text: str, *, dtype: WireDtype, dim: int) -> NDArray[np.float32]:
+    """Inverse of `to_base64`: see `from_bytes`. Raises `InvalidVector` for what is not base64."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidVector(f"the vector data is not base64: {error}") from error
+    return from_bytes(raw, dtype=dtype, dim=dim)
