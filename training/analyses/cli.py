@@ -7,46 +7,43 @@ from typing import Annotated
 
 import typer
 
+from training.evaluation.options import DATASET, GALLERY, QUERY, SPLITS, WORKERS
+
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Where the figures, the pictures and the vectors go.")
+]
+AlphaOption = Annotated[
+    float, typer.Option("--alpha", min=1e-6, help="Multi-similarity's, over positives.")
+]
+BetaOption = Annotated[
+    float, typer.Option("--beta", min=1e-6, help="Multi-similarity's, over negatives.")
+]
+BaseOption = Annotated[
+    float, typer.Option("--base", min=-1, max=1, help="Multi-similarity's, a cosine.")
+]
+MixAlphaOption = Annotated[
+    float, typer.Option("--mix-alpha", min=1e-6, help="λ ~ Beta(this, this).")
+]
+PerAnchorOption = Annotated[
+    int, typer.Option("--per-anchor", min=1, help="Mixed embeddings drawn for each query.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")]
+
 
 def analyse(
     *,
-    gallery: Annotated[
-        Path, typer.Option("--gallery", help="The teacher: its bundle, or its run's --out.")
-    ],
-    query: Annotated[
-        Path, typer.Option("--query", help="The student: its bundle, or its run's --out.")
-    ],
-    dataset: Annotated[Path, typer.Option("--dataset", help="Folder with one folder a class.")],
-    out: Annotated[
-        Path, typer.Option("--out", help="Where the figures, the pictures and the vectors go.")
-    ],
-    splits: Annotated[
-        Path | None,
-        typer.Option(
-            "--splits",
-            help="TSV path<TAB>role (gallery, query, ...), also looked for inside the data set; "
-            "without it: leave-one-out.",
-        ),
-    ] = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", min=1e-6, help="Multi-similarity's, over positives.")
-    ] = 17.97,
-    beta: Annotated[
-        float, typer.Option("--beta", min=1e-6, help="Multi-similarity's, over negatives.")
-    ] = 75.66,
-    base: Annotated[
-        float, typer.Option("--base", min=-1, max=1, help="Multi-similarity's, a cosine.")
-    ] = 0.77,
-    mix_alpha: Annotated[
-        float, typer.Option("--mix-alpha", min=1e-6, help="λ ~ Beta(this, this).")
-    ] = 2.0,
-    per_anchor: Annotated[
-        int, typer.Option("--per-anchor", min=1, help="Mixed embeddings drawn for each query.")
-    ] = 4,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")] = 0,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
-    ] = 2,
+    gallery: Annotated[Path, GALLERY],
+    query: Annotated[Path, QUERY],
+    dataset: Annotated[Path, DATASET],
+    out: OutOption,
+    splits: Annotated[Path | None, SPLITS] = None,
+    alpha: AlphaOption = 17.97,
+    beta: BetaOption = 75.66,
+    base: BaseOption = 0.77,
+    mix_alpha: MixAlphaOption = 2.0,
+    per_anchor: PerAnchorOption = 4,
+    seed: SeedOption = 0,
+    workers: Annotated[int, WORKERS] = 2,
 ) -> None:
     """Metrix's analyses: alignment, uniformity, utilisation, and positivity by λ.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.evaluation.names import BenchmarkName
+from training.evaluation.options import DATASET, SPLITS, WORKERS
 
 if TYPE_CHECKING:
     from training.evaluation.encoders import MultiScale
@@ -20,23 +21,12 @@ QueryOption = Annotated[
     Path | None,
     typer.Option("--query", help="The student: its bundle, or for a benchmark also its run."),
 ]
-DatasetOption = Annotated[
-    Path | None, typer.Option("--dataset", help="Folder with one folder a class.")
-]
-SplitsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--splits",
-        help="TSV path<TAB>role (gallery, query, val, pool), also looked for inside the data set; "
-        "without it: leave-one-out.",
-    ),
-]
+DatasetOption = Annotated[Path | None, DATASET]
+SplitsOption = Annotated[Path | None, SPLITS]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Also write the figures to this file.")
 ]
-WorkersOption = Annotated[
-    int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
-]
+WorkersOption = Annotated[int, WORKERS]
 BenchmarkOption = Annotated[
     BenchmarkName | None,
     typer.Option("--benchmark", help="A public benchmark instead of --dataset."),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lorgnette.errors import InvalidConfiguration
+from training.evaluation.options import DATASET, GALLERY, QUERY, SPLITS, WORKERS
 
 RunArgument = Annotated[Path, typer.Argument(help="The --out of `lorgnette train`.")]
 OutOption = Annotated[
@@ -16,34 +17,21 @@ OutOption = Annotated[
 ]
 
 
+PerplexityOption = Annotated[float, typer.Option("--perplexity", min=1, help="Of t-SNE.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of t-SNE and its choice.")]
+
+
 def report(
     run: RunArgument,
     *,
-    gallery: Annotated[
-        Path | None,
-        typer.Option("--gallery", help="The teacher: its bundle, or its run's --out."),
-    ] = None,
-    query: Annotated[
-        Path | None,
-        typer.Option("--query", help="The student: its bundle, or its run's --out."),
-    ] = None,
-    dataset: Annotated[
-        Path | None, typer.Option("--dataset", help="Folder with one folder a class.")
-    ] = None,
-    splits: Annotated[
-        Path | None,
-        typer.Option(
-            "--splits",
-            help="TSV path<TAB>role (gallery, query, ...), also looked for inside the data set; "
-            "without it: leave-one-out.",
-        ),
-    ] = None,
+    gallery: Annotated[Path | None, GALLERY] = None,
+    query: Annotated[Path | None, QUERY] = None,
+    dataset: Annotated[Path | None, DATASET] = None,
+    splits: Annotated[Path | None, SPLITS] = None,
     out: OutOption = None,
-    perplexity: Annotated[float, typer.Option("--perplexity", min=1, help="Of t-SNE.")] = 30,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of t-SNE and its choice.")] = 0,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Photographs embedded at once.")
-    ] = 2,
+    perplexity: PerplexityOption = 30,
+    seed: SeedOption = 0,
+    workers: Annotated[int, WORKERS] = 2,
 ) -> None:
     """One HTML page of a run: its curves, its conditions, and what it finds.
 
@@ -58,15 +46,15 @@ def report(
       lorgnette report runs/student --gallery models/teacher --query models/student \\
         --dataset ~/photos/mugs --splits splits.tsv
     """
-    from training.analyses.subject import open_subject
     from training.pictures.report import NO_EVIDENCE, gather, write_report
     from training.pictures.run_record import read_run
 
     read_run(run)  # before the photographs are embedded
     out = run / "report" if out is None else out
-    command = ["lorgnette", "report", run.name]
-    evidence = NO_EVIDENCE
+    command, evidence = ["lorgnette", "report", run.name], NO_EVIDENCE
     if gallery is not None and query is not None and dataset is not None:
+        from training.analyses.subject import open_subject
+
         subject = open_subject(
             gallery, query, dataset, splits=splits, rows=out / "rows", workers=workers
         )
@@ -79,5 +67,4 @@ def report(
             "expected --gallery, --query and --dataset together (and --splits with them), or none "
             "of them: the figures are of a teacher and its student on a data set"
         )
-    page = write_report(run, out, evidence, command=shlex.join(command))
-    typer.echo(f"{page}")
+    typer.echo(f"{write_report(run, out, evidence, command=shlex.join(command))}")
