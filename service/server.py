@@ -7,8 +7,8 @@ import errno
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 import uvicorn
@@ -75,14 +75,17 @@ def run(app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]) ->
     for a port that cannot be had, and what the application raises while it opens.
     """
     with bind(settings.host, settings.port) as bound:
-        serve_on(bound, app, settings, on_ready=on_ready)
+        asyncio.run(_serve(app, bound, drain_s=settings.drain_s, on_ready=on_ready))
 
 
-def serve_on(
-    bound: socket.socket, app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]
+def run_beside_others(
+    app: FastAPI, settings: Settings, bound: socket.socket, *, on_ready: Callable[[str], None]
 ) -> None:
-    """Serve on a listening socket, which is closed at the end. Otherwise as `run`."""
-    asyncio.run(_serve(app, bound, drain_s=settings.drain_s, on_ready=on_ready))
+    """Serve on a socket that other workers listen on too, which this one closes at the end.
+
+    It takes no request before it is ready: the others answer meanwhile. Otherwise as `run`.
+    """
+    asyncio.run(_serve_once_open(app, bound, drain_s=settings.drain_s, on_ready=on_ready))
 
 
 class _Server(uvicorn.Server):
@@ -119,9 +122,34 @@ async def _serve(
     app: FastAPI, bound: socket.socket, *, drain_s: float, on_ready: Callable[[str], None]
 ) -> None:
     """Answer from the first moment, with 503 until the application has opened its parts."""
+    with _ignored_signals():
+        async with (
+            _answering(app, bound, drain_s=drain_s) as serving,
+            app.router.lifespan_context(app),
+        ):
+            if not serving.done():
+                on_ready(url_of(bound))
+            await serving
+
+
+async def _serve_once_open(
+    app: FastAPI, bound: socket.socket, *, drain_s: float, on_ready: Callable[[str], None]
+) -> None:
+    async with app.router.lifespan_context(app):
+        with _ignored_signals():
+            async with _answering(app, bound, drain_s=drain_s) as serving:
+                on_ready(url_of(bound))
+                await serving
+
+
+@asynccontextmanager
+async def _answering(
+    app: FastAPI, bound: socket.socket, *, drain_s: float
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Uvicorn at work; leaving the block stops it."""
     config = uvicorn.Config(
         app,
-        # The lifespan is entered below instead, so that its errors reach the caller as they are.
+        # The lifespan is entered by who calls this, so that its errors reach them as they are.
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -132,18 +160,14 @@ async def _serve(
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config, state=app.state.service, drain_s=drain_s)
-    with _ignored_signals():
-        serving = asyncio.create_task(server.serve(sockets=[bound]))
-        try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.01)
-            async with app.router.lifespan_context(app):
-                if not serving.done():
-                    on_ready(url_of(bound))
-                await serving
-        finally:
-            server.should_exit = True
-            await serving
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        yield serving
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @contextmanager

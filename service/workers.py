@@ -24,7 +24,7 @@ from types import FrameType
 from lorgnette.errors import LorgnetteError, by_code
 from service.gauges import WORKERS_VARIABLE
 from service.metrics import MULTIPROCESS_VARIABLE, forget_worker
-from service.server import bind, serve_on, url_of
+from service.server import bind, run_beside_others, url_of
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,8 @@ def _work(settings: Settings, bound: socket.socket, tell: Connection) -> None:
     configure_logging()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        serve_on(bound, create_app(settings), settings, on_ready=lambda _url: tell.send(None))
+        app = create_app(settings)
+        run_beside_others(app, settings, bound, on_ready=lambda _url: tell.send(None))
     except LorgnetteError as error:
         tell.send((error.code, str(error)))
         sys.exit(1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +19,14 @@ import httpx
 import pytest
 
 from lorgnette.bundle import Bundle
+from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration
+from lorgnette.vectors import WireDtype, to_base64
+from service.keys import KeyFile, id_in
+from service.scopes import Scope
 from service.server import bind, url_of
-from tests.service.serving import ADMIN_KEY, SEARCH_KEY, fill, png
+from service.settings import Settings
+from tests.service.serving import ADMIN_KEY, SEARCH_KEY, eventually, fill, png
 from tests.tiny_bundle import space_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,3 +178,100 @@ def test_the_verbs_load_nothing_heavy_until_they_are_called() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_while_it_loads_it_answers_that_it_is_not_ready(options: tuple[str, ...]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    # Opening the catalogue waits for whoever writes to it.
+    catalogue = sqlite3.connect(Path(options[1]) / "catalogue.sqlite", isolation_level=None)
+    catalogue.execute("BEGIN EXCLUSIVE")
+    process = subprocess.Popen(
+        command(*options[:-1], str(port)),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        eventually(lambda: status(f"{url}/healthz") == 200)
+        loading = httpx.get(f"{url}/readyz")
+        assert loading.status_code == 503
+        assert "loading" in loading.json()["detail"]
+        assert "lorgnette_ready 0.0" in httpx.get(f"{url}/metrics").text
+        catalogue.execute("ROLLBACK")
+        eventually(lambda: status(f"{url}/readyz") == 200)
+    finally:
+        catalogue.close()
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def status(url: str) -> int:
+    try:
+        return httpx.get(url).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def test_the_settings_are_printed_without_their_keys(options: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        command(*options, "--print-settings"),
+        cwd=ROOT,
+        env=environment(LORGNETTE_SEARCH_KEY=SEARCH_KEY, LORGNETTE_MAX_K="77"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    printed = json.loads(done.stdout)
+    assert set(printed) == set(Settings.model_fields)
+    assert (printed["max_k"], printed["admin_key"], printed["port"]) == (77, None, 0)
+    assert set(printed["search_key"]) == {"*"}
+    assert SEARCH_KEY not in done.stdout + done.stderr
+
+
+def test_a_full_run_logs_no_vector_no_image_and_no_key(
+    options: tuple[str, ...], teacher: Bundle
+) -> None:
+    """Everything a phone and its keeper do; then the log is searched for what they sent."""
+    row = Encoder(teacher).encode(png(5))
+    vectors = [[float(number) for number in row]]
+    forms: tuple[WireDtype, ...] = ("f16", "f32")
+    packed = {form: to_base64(row[None, :], dtype=form) for form in forms}
+    keys = {"LORGNETTE_SEARCH_KEY": SEARCH_KEY, "LORGNETTE_ADMIN_KEY": ADMIN_KEY}
+    token = KeyFile(Path(options[1])).create("phone", scopes=[Scope.SEARCH], expires_at=None)
+    with served(*options, "--teacher", str(teacher.directory), **keys,
+                LORGNETTE_MONITOR_SHARE="1") as (process, url):  # fmt: skip
+        for key in (SEARCH_KEY, ADMIN_KEY, token, "a-wrong-key-entirely"):
+            with httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}) as client:
+                space = space_of(0).id
+                client.post("/search", json={"space": space, "vectors": vectors})
+                client.post("/search", json={"space": "no-space", "vectors": vectors})
+                client.post("/search", json={"space": space, "vectors": [*vectors, [1.0]]})
+                client.post("/search", json={"space": space, "vectors": vectors, "key": key})
+                for form, data in packed.items():
+                    sent = {"space": space, "vectors": {"dtype": form, "data": data}}
+                    client.post("/search", json=sent)
+                    client.post("/search", json=sent | {"k": data})
+                client.post("/search/image", content=png(5))
+                client.post("/search/image", content=png(5)[:-20])
+                client.post("/admin/reindex", json={"factory": key})
+                client.get("/models", params={"key": key})
+                client.get("/metrics")
+        process.terminate()
+        _, log = process.communicate(timeout=PATIENCE_S)
+    lines = [json.loads(line) for line in log.splitlines()]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert len(requests) > 40
+    assert all(line["request_id"] for line in requests)
+    assert {line.get("key") for line in requests} == {
+        None, "search_key", "admin_key", id_in(token),
+    }  # fmt: skip
+    secrets = [SEARCH_KEY, ADMIN_KEY, token, "a-wrong-key-entirely", *packed.values()]
+    secrets += [f"{number:.5f}"[:-1] for number in row if abs(number) > 0.01]
+    secrets += [base64.b64encode(png(5)).decode()[20:60], png(5)[50:80].hex(), repr(png(5)[50:60])]
+    assert not [secret for secret in secrets if secret in log]
