@@ -29,6 +29,7 @@ from service.state import Opened, ServiceState
 from service.students import Students
 from service.teachers import Teachers
 from service.telemetry import RequestTelemetry
+from service.tracing import RequestSpans, open_tracing
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(SearchFromPages, origins=settings.cors_origins)
     if settings.is_keyless:
         app.add_middleware(LocalNamesOnly, host=settings.host)
+    if settings.otlp_endpoint:
+        state.tracing = open_tracing(settings.otlp_endpoint)
+        app.add_middleware(RequestSpans, provider=state.tracing)
     app.add_middleware(RequestTelemetry, metrics=state.metrics)
     _describe_own_bodies(app)
     return app
@@ -99,6 +103,8 @@ def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
         finally:
             state.is_draining = True
             await anyio.to_thread.run_sync(_close, state.opened)
+            if state.tracing is not None:
+                await anyio.to_thread.run_sync(state.tracing.shutdown)
 
     return lifespan
 

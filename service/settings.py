@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     workers: processes that answer, sharing one mapped index. drain_s: how long after SIGTERM to
     go on answering, with 503, so that load balancers notice. monitor_share: of the photographs in
     `/search/image`, which the teacher embeds too.
-    calibration_queries: so many first ones tell later ones' drift; 0 tells none.
+    calibration_queries: so many first ones tell later ones' drift; 0 tells none. otlp_endpoint:
+    the OpenTelemetry collector that gets a span a request.
     """
 
     model_config = SettingsConfigDict(
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     drain_s: Annotated[float, Field(ge=0, le=300)] = 0.0
     monitor_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")] | None = None
     calibration_queries: Annotated[int, Field(ge=0, le=1_000_000)] = 500
 
     @field_validator("students", "cors_origins", mode="before")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
 
@@ -19,6 +19,9 @@ from service.monitor import RecallMonitor
 from service.settings import Settings
 from service.students import Students
 from service.teachers import Teachers
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class ServiceState:
     metrics: Metrics
     opened: Opened | None = None
     is_draining: bool = False
+    tracing: TracerProvider | None = None
 
     def current(self) -> Opened:
         """The opened parts. Raises `Unavailable` while loading, and again while draining."""
