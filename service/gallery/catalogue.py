@@ -95,10 +95,26 @@ class Catalogue:
             with schema.reading(connection):
                 yield connection
 
+    def copy_into(self, target: sqlite3.Connection) -> None:
+        """Copy everything, as of one moment; others may write meanwhile."""
+        with schema.translated(self.path):
+            self._connection().backup(target)
+
+    def replace_by(self, content: sqlite3.Connection) -> None:
+        """Become a copy of another catalogue, in one transaction."""
+        with schema.translated(self.path):
+            content.backup(self._connection())
+
     def seq(self) -> int:
         """The last write's number; 0 for an untouched gallery."""
         with self.reading() as connection:
             return seq_of(connection)
+
+    def epoch(self) -> int:
+        """How often a snapshot was restored: what was read in another epoch is not true now."""
+        with self.reading() as connection:
+            (epoch,) = connection.execute("SELECT epoch FROM state").fetchone()
+        return int(epoch)
 
     def spaces(self) -> tuple[Space, ...]:
         """Every space vectors were written in and that was not retired, by id."""

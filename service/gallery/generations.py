@@ -165,7 +165,7 @@ def promote(data: Path, generation: int) -> GenerationManifest:
     the writer lock. Raises `InvalidGallery` when the generation cannot be read.
     """
     manifest = read_manifest(directory_of(data, generation))
-    _write_current(data, read_current(data) | {manifest.space.id: generation})
+    write_current(data, read_current(data) | {manifest.space.id: generation})
     return manifest
 
 
@@ -184,7 +184,7 @@ def withdraw(data: Path, space_id: str) -> None:
     """Take a space out of `CURRENT`. The caller holds the writer lock."""
     current = read_current(data)
     if current.pop(space_id, None) is not None:
-        _write_current(data, current)
+        write_current(data, current)
 
 
 def disown(data: Path, *, seq: int) -> None:
@@ -203,10 +203,11 @@ def disown(data: Path, *, seq: int) -> None:
         except InvalidGallery as error:
             log.warning("generation %d is built anew: %s", number, error)
     if kept != current:
-        _write_current(data, kept)
+        write_current(data, kept)
 
 
-def _write_current(data: Path, current: dict[str, int]) -> None:
+def write_current(data: Path, current: dict[str, int]) -> None:
+    """Replace `CURRENT` in one step. The caller holds the writer lock. Raises `DiskFull`."""
     with files.disk_errors(data):
         durable.replace_file(
             data / CURRENT_NAME, (json.dumps(current, sort_keys=True) + "\n").encode()

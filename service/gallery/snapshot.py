@@ -154,7 +154,8 @@ class LiveGallery:
         self._followers: dict[str, _Follower] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._refused: dict[str, tuple[int, InvalidGallery]] = {}
-        self._seen: tuple[object, int] | None = None
+        self._seen: tuple[object, int, int] | None = None
+        self._epoch = 0
         self._inode: int | None = None
         self._seq = 0
         self._stopping = threading.Event()
@@ -220,18 +221,29 @@ class LiveGallery:
                 told = ""
 
     def _refresh(self, catalogue: Catalogue) -> None:
+        epoch = catalogue.epoch()
+        if epoch != self._epoch:
+            # A snapshot was restored: nothing that was known of the old content is true of this.
+            self._epoch, self._seq = epoch, 0
+            self._followers, self._refused = {}, {}
         seq = self._checked_seq(catalogue)
-        seen = (_stamp(self._data / CURRENT_NAME), seq)
+        seen = (_stamp(self._data / CURRENT_NAME), epoch, seq)
         if seen == self._seen:
             return
         current = generations.read_current(self._data)
         snapshots: dict[str, Snapshot] = {}
         for space in catalogue.spaces():
+            if current and space.id not in current:
+                # Half a gallery is no gallery: a space that is being embedded beside live ones.
+                continue
             follower = self._follower(space, number=current.get(space.id, 0), catalogue=catalogue)
             if follower is not None:
                 snapshot = follower.follow(catalogue)
-                if snapshot.generation or (snapshot.count and not current):
+                if snapshot.generation or snapshot.count:
                     snapshots[space.id] = snapshot
+        if catalogue.epoch() != epoch:
+            return
+        self._followers = {name: self._followers[name] for name in snapshots}
         self._snapshots = snapshots
         self._seen = seen
 

@@ -198,6 +198,13 @@ def test_two_spaces_are_live_during_a_teacher_upgrade(
     fill(catalogue, rows[:4], space=OTHER)
     gallery.refresh()
     counts = {entry.space.id: entry.count for entry in gallery.snapshots()}
+    assert counts == {SPACE.id: 10}, (
+        "a space is live when it is published, not while it is embedded"
+    )
+    data = catalogue.path.parent
+    publish.publish(catalogue, data, OTHER, factory="Flat", recall_gate=0.9)
+    gallery.refresh()
+    counts = {entry.space.id: entry.count for entry in gallery.snapshots()}
     assert counts == {SPACE.id: 10, OTHER.id: 4}
 
 
