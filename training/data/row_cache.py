@@ -72,7 +72,7 @@ class RowCache:
 
     def put(self, first: int, rows: NDArray[np.floating]) -> None:
         """Write the shard that starts at row `first`, whole or not at all."""
-        expected = (min(SHARD_ROWS, self.binding.count - first), self.binding.dim)
+        expected = (self._rows_of(first), self.binding.dim)
         assert rows.shape == expected, (rows.shape, expected)
         content = io.BytesIO()
         np.save(content, np.ascontiguousarray(rows, dtype=self.binding.dtype))
@@ -96,11 +96,15 @@ class RowCache:
     def _mapped(self, shard: int) -> NDArray[np.floating]:
         mapped = self._maps.get(shard)
         if mapped is None:
-            mapped = _open_shard(self._path(shard * SHARD_ROWS), self.binding)
+            first = shard * SHARD_ROWS
+            mapped = _open_shard(self._path(first), self.binding, rows=self._rows_of(first))
             while len(self._maps) >= MOST_MAPPED:
                 self._maps.pop(next(iter(self._maps)), None)
             self._maps[shard] = mapped
         return mapped
+
+    def _rows_of(self, first: int) -> int:
+        return min(SHARD_ROWS, self.binding.count - first)
 
     def _path(self, first: int) -> Path:
         return self.directory / f"rows-{first:09d}.npy"
@@ -115,15 +119,18 @@ def _read_binding(path: Path) -> Binding:
         ) from error
 
 
-def _open_shard(path: Path, binding: Binding) -> NDArray[np.floating]:
+def _open_shard(path: Path, binding: Binding, *, rows: int) -> NDArray[np.floating]:
     try:
         mapped: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InvalidConfiguration(
             f"{path} is damaged ({error}): delete it and run again"
         ) from error
-    if mapped.ndim != 2 or mapped.shape[1] != binding.dim or mapped.dtype != binding.dtype:
-        raise InvalidConfiguration(f"{path} is no shard of this cache: delete it and run again")
+    if mapped.shape != (rows, binding.dim) or mapped.dtype != binding.dtype:
+        raise InvalidConfiguration(
+            f"{path} holds {mapped.dtype} {list(mapped.shape)}, expected {binding.dtype} "
+            f"{[rows, binding.dim]}: delete it and run again"
+        )
     return mapped
 
 

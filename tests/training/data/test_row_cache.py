@@ -56,6 +56,17 @@ def test_a_damaged_shard_is_named_with_the_way_out(tmp_path: Path) -> None:
         RowCache(tmp_path, _binding(count=4)).rows(np.array([1], dtype=np.int64))
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (4, 5), (4,)])
+def test_a_shard_of_another_shape_is_named_with_the_way_out(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    RowCache(tmp_path, _binding(count=4)).put(0, np.zeros((4, 4), dtype=np.float32))
+    (shard,) = tmp_path.glob("rows-*.npy")
+    np.save(shard, np.zeros(shape, dtype=np.float32))
+    with pytest.raises(InvalidConfiguration, match=r"expected float32 \[4, 4\]: delete it"):
+        RowCache(tmp_path, _binding(count=4)).rows(np.array([3], dtype=np.int64))
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
 def test_a_large_cache_holds_few_files_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
