@@ -49,14 +49,17 @@ def closed(
 def _learned(spec: ClosingWhitening, rows: NDArray[np.floating], listing: Labelled) -> Whitening:
     if isinstance(spec, PcaWhitening):
         return learn_whitening(rows, dim=spec.dim, shrinkage=spec.shrinkage)
-    pairs = _pairs(listing)
+    pairs = known_pairs(listing)
     return learn_supervised_whitening(
         rows, queries=pairs[:, 0], positives=pairs[:, 1], dim=spec.dim
     )
 
 
-def _pairs(listing: Labelled) -> NDArray[np.int64]:
-    """The known pairs `[Q, 2]`, or each photograph with the next of its class."""
+def known_pairs(listing: Labelled) -> NDArray[np.int64]:
+    """The known pairs, int64 `[Q, 2]`, or each photograph with the next of its class.
+
+    Raises `InvalidConfiguration` when there are none.
+    """
     if listing.pairs is not None:
         return listing.pairs
     order = np.argsort(listing.labels, kind="stable")

@@ -12,18 +12,15 @@ from lorgnette.errors import InvalidConfiguration
 from training.averaging import State
 from training.checkpoint import Progress, load_checkpoint
 from training.closing import closed
-from training.config import LwWhitening, TrainConfig, config_sha256, save_resolved
-from training.data.catalogue import Photographs, find_photographs, trusted
+from training.config import TrainConfig, config_sha256, save_resolved
 from training.data.loader import Views
-from training.data.public_source import listing_of
-from training.data.public_spec import PublicSource
 from training.data.row_cache import RowCache
-from training.data.specs import Source, uncropped
 from training.embed import cached_embeddings, cached_pooled
 from training.files import sha256_of
 from training.head import solve_ridge
 from training.lesson import lesson_of
 from training.loop import CHECKPOINT_NAME, Desk, begin, fit
+from training.material import Material, material_of
 from training.metrics import open_log
 from training.models.embedder import Embedder
 from training.models.pretrained import pretrained
@@ -41,16 +38,15 @@ KEPT_NAME = "kept"
 class Making:
     """A run: of what, from where, to where.
 
-    root: the folder the sources are relative to.  teacher: for the role `query`.  weights: origin
-    of the pretrained ones.  commit, command: recorded with the model.
+    teacher: for the role `query`.  weights: origin of the pretrained ones.  commit, command:
+    recorded with the model.
     """
 
     config: TrainConfig
-    root: Path
     out: Path
     place: Place
     teacher: TeacherEncoder | None
-    views: Views
+    material: Material
     weights: str
     commit: str
     command: str
@@ -66,19 +62,19 @@ def make_student(
     for all that is wrong.
     """
     encoder = _opened(config, teacher, place)
+    material = material_of(config, root)
     student, weights = pretrained(config.model)
-    views = Views(_photographs(root, config.data), config.crops)
     commit = git_commit()
-    making = Making(config, root, out, place, encoder, views, weights, commit, command)
+    making = Making(config, out, place, encoder, material, weights, commit, command)
     if place.is_first:
         save_resolved(config, out / "config.json", git_commit=commit)
     progress, final = _trained(student, making)
     student.load_state_dict(final)
-    if config.whitening is not None:
+    if config.whitening is not None and material.whitening is not None:
         student = closed(
             student,
             config.whitening,
-            _whitening_views(making),
+            material.whitening,
             running=config.running,
             out=out,
             place=place,
@@ -102,28 +98,15 @@ def _opened(config: TrainConfig, teacher: Path | None, place: Place) -> TeacherE
     return open_teacher(teacher, dim=config.model.dim, threads=threads, device=device)
 
 
-def _photographs(root: Path, data: PublicSource | tuple[Source, ...]) -> Photographs:
-    if isinstance(data, PublicSource):
-        return trusted(listing_of(data, root))
-    return find_photographs(root, data)
-
-
-def _whitening_views(making: Making) -> Views:
-    spec = making.config.whitening
-    if not isinstance(spec, LwWhitening) or spec.data is None:
-        return making.views
-    return Views(_photographs(making.root, spec.data), uncropped())
-
-
 def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:
     """Train the student; where it got, and the weights to save."""
-    config, out, place = making.config, making.out, making.place
+    config, out, place, views = making.config, making.out, making.place, making.material.views
     student.to(place.device)
     targets = _targets(student, making)
-    lesson = lesson_of(student, making.views, targets, config, place=place)
+    lesson = lesson_of(student, views, targets, config, place=place)
     spread(student, place)
     spread(lesson.modules, place)
-    experiment = _experiment(config, making.views, targets)
+    experiment = _experiment(config, views, targets)
     progress = begin(student, lesson, config)
     if (out / CHECKPOINT_NAME).exists():
         load_checkpoint(out / CHECKPOINT_NAME, progress, experiment=experiment)
@@ -137,7 +120,7 @@ def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:
 
 def _targets(student: Embedder, making: Making) -> RowCache | None:
     """The teacher's rows of the views, if there is one, and the head in closed form from them."""
-    config, views, teacher = making.config, making.views, making.teacher
+    config, views, teacher = making.config, making.material.views, making.teacher
     if teacher is None:
         return None
     with first_alone(making.place):
@@ -164,8 +147,10 @@ def _desk(student: Embedder, making: Making, progress: Progress, experiment: str
     log = judge = None
     if place.is_first:
         log = open_log(making.out, step=progress.step, tensorboard=config.running.tensorboard)
-        if config.validation is not None:
-            judge = open_judge(config.validation, student, making.teacher, config, root=making.root)
+        if config.validation is not None and making.material.held_out is not None:
+            teacher = making.teacher if config.validation.pairing == "asymmetric" else None
+            batch_size = config.running.batch_size
+            judge = open_judge(making.material.held_out, student, teacher, batch_size=batch_size)
 
     def keep(weights: State, step: int) -> None:
         kept = Embedder(config.model)
@@ -185,7 +170,7 @@ def _saved(
     model: Embedder, directory: Path, making: Making, figures: dict[str, JsonValue]
 ) -> ModelSpec:
     """Describe the model and, in the first process, write it."""
-    config, views = making.config, making.views
+    config, views = making.config, making.material.views
     space = (
         making.teacher.space
         if making.teacher is not None

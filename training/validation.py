@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
 from training.averaging import State
-from training.config import HeldFolder, TrainConfig, Validation
+from training.config import HeldFolder
 from training.data.public_source import listing_of
 from training.data.public_spec import PublicSource
 from training.embed import embed_whole, rows_by
@@ -21,6 +21,8 @@ from training.evaluation.folder import read_protocol
 from training.evaluation.ranking import score
 from training.models.embedder import Embedder
 from training.teacher_encoder import TeacherEncoder
+
+Classes = NDArray[np.int64] | NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -52,64 +54,70 @@ class Judge:
         return embed_whole(paths, rows_by(self.spare), size_px=size_px, batch_size=self.batch_size)
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Who asks whom.  queries `[Q]`, gallery `[G]`: int64, rows of `paths`.
+
+    relevant: bool `[Q, G]`, somewhere True: the same class, and not the query itself.
+    """
+
+    paths: tuple[Path, ...]
+    queries: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+    relevant: NDArray[np.bool_]
+    is_leave_one_out: bool
+
+
+def held_out(data: HeldFolder | PublicSource, root: Path) -> HeldOut:
+    """List the held-out photographs.
+
+    Raises `InvalidConfiguration` or `InvalidDataset` when the folder, its classes or its splits
+    are not as expected, or no query has anything to find.
+    """
+    if isinstance(data, PublicSource):
+        listing = listing_of(data, root)
+        everyone = np.arange(len(listing.paths), dtype=np.int64)
+        same = _relevant(listing.labels, listing.labels, is_leave_one_out=True)
+        return HeldOut(listing.paths, everyone, everyone, same, is_leave_one_out=True)
+    folder = root / data.folder
+    found = read_protocol(folder, None if data.splits is None else folder / data.splits)
+    classes = np.array([path.relative_to(folder).parts[0] for path in found.paths])
+    same = _relevant(
+        classes[found.queries], classes[found.gallery], is_leave_one_out=found.is_leave_one_out
+    )
+    return HeldOut(found.paths, found.queries, found.gallery, same, found.is_leave_one_out)
+
+
 def open_judge(
-    validation: Validation,
+    held_out: HeldOut,
     student: Embedder,
     teacher: TeacherEncoder | None,
-    config: TrainConfig,
     *,
-    root: Path,
+    batch_size: int,
 ) -> Judge:
-    """List the held-out photographs and, if asymmetric, embed the gallery with the teacher.
+    """Judge by held-out photographs, their gallery embedded by the teacher once, if there is one.
 
-    Raises `InvalidConfiguration` when the folder, its classes or its splits are not as expected.
+    teacher: for the asymmetric pairing; None: symmetric.  batch_size: photographs embedded at once.
     """
-    asked = _held_out(validation.data, root)
-    same = _relevant(asked)
-    matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
-    holding = tuple(asked.paths[row] for row in asked.gallery)
-    batch_size = config.running.batch_size
+    matched: NDArray[np.bool_] = np.asarray(held_out.relevant.any(axis=1))
+    holding = tuple(held_out.paths[row] for row in held_out.gallery)
     held = None
-    if validation.pairing == "asymmetric":
-        assert teacher is not None, "a query model has one"
+    if teacher is not None:
         held = embed_whole(holding, teacher.embed, size_px=teacher.size_px, batch_size=batch_size)
     return Judge(
-        asking=tuple(asked.paths[row] for row in asked.queries[matched]),
+        asking=tuple(held_out.paths[row] for row in held_out.queries[matched]),
         holding=holding,
-        relevant=same[matched],
-        own=np.flatnonzero(matched) if asked.is_leave_one_out else None,
+        relevant=held_out.relevant[matched],
+        own=np.flatnonzero(matched) if held_out.is_leave_one_out else None,
         held=held,
         spare=copy.deepcopy(student).eval(),
         batch_size=batch_size,
     )
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Who asks whom: rows of `paths`, which show the classes `labels`."""
-
-    paths: tuple[Path, ...]
-    labels: NDArray[np.int64] | NDArray[np.str_]
-    queries: NDArray[np.int64]
-    gallery: NDArray[np.int64]
-    is_leave_one_out: bool
-
-
-def _held_out(data: HeldFolder | PublicSource, root: Path) -> _Asked:
-    if isinstance(data, PublicSource):
-        listing = listing_of(data, root)
-        everyone = np.arange(len(listing.paths), dtype=np.int64)
-        return _Asked(listing.paths, listing.labels, everyone, everyone, is_leave_one_out=True)
-    folder = root / data.folder
-    found = read_protocol(folder, None if data.splits is None else folder / data.splits)
-    classes = np.array([path.relative_to(folder).parts[0] for path in found.paths])
-    return _Asked(found.paths, classes, found.queries, found.gallery, found.is_leave_one_out)
-
-
-def _relevant(asked: _Asked) -> NDArray[np.bool_]:
-    labels = asked.labels
-    same: NDArray[np.bool_] = labels[asked.queries][:, None] == labels[asked.gallery][None, :]
-    if asked.is_leave_one_out:
+def _relevant(asking: Classes, holding: Classes, *, is_leave_one_out: bool) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = asking[:, None] == holding[None, :]
+    if is_leave_one_out:
         np.fill_diagonal(same, val=False)
     if not same.any():
         raise InvalidConfiguration(

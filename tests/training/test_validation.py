@@ -14,9 +14,9 @@ from tests.training.photographs import write_classes
 from tests.training.public.shelf import Shelf, on_a_server
 from tests.training.public.tiny_sets import NAMES, tiny_set
 from tests.training.public.ways import impatient
-from tests.training.tiny_experiment import changed, gallery_config, make, student_config
+from tests.training.tiny_experiment import changed, gallery_config, make
 from training.averaging import copied
-from training.config import HeldFolder, TrainConfig, Validation
+from training.config import HeldFolder, TrainConfig
 from training.data.public.get import Order, get
 from training.data.public_source import listing_of, terms_of
 from training.data.public_spec import PublicPart, PublicSource
@@ -25,7 +25,7 @@ from training.models.embedder import Embedder
 from training.runtime import ALONE
 from training.teacher_encoder import TorchTeacher, open_teacher
 from training.trained_model import load_model
-from training.validation import Judge, open_judge
+from training.validation import Judge, held_out, open_judge
 
 SIZES = [3, 2, 2]
 
@@ -44,10 +44,11 @@ def held(experiment: Path) -> Path:
 
 
 def _judge(held: Path, student: Embedder, pairing: str, splits: str | None) -> Judge:
-    data = HeldFolder(folder="held", splits=splits)
-    validation = Validation.model_validate({"every_steps": 1, "data": data, "pairing": pairing})
-    teacher = open_teacher(held / "teacher", dim=8, threads=1, device=ALONE.device)
-    return open_judge(validation, student, teacher, student_config(), root=held)
+    found = held_out(HeldFolder(folder="held", splits=splits), held)
+    teacher = None
+    if pairing == "asymmetric":
+        teacher = open_teacher(held / "teacher", dim=8, threads=1, device=ALONE.device)
+    return open_judge(found, student, teacher, batch_size=8)
 
 
 def _average_precision(asks: np.ndarray, holds: np.ndarray, same: np.ndarray) -> float:
@@ -96,13 +97,10 @@ def test_a_judge_leaves_the_network_in_training_alone(held: Path) -> None:
     assert all((before[name] == tensor).all() for name, tensor in student.state_dict().items())
 
 
-def test_classes_of_one_photograph_cannot_judge(held: Path, tmp_path: Path) -> None:
+def test_classes_of_one_photograph_cannot_judge(tmp_path: Path) -> None:
     write_classes(tmp_path / "held", [1, 1])
-    student, _ = load_model(held / "student")
-    data = HeldFolder(folder="held", splits=None)
-    validation = Validation(every_steps=1, data=data, pairing="symmetric")
     with pytest.raises(InvalidConfiguration, match="two photographs or more"):
-        open_judge(validation, student, None, student_config(), root=tmp_path)
+        held_out(HeldFolder(folder="held", splits=None), tmp_path)
 
 
 def _fetched(name: str, root: Path) -> None:
