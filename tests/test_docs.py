@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -44,7 +45,18 @@ def place(teacher: Bundle, student: Bundle, tmp_path: Path) -> Path:
     shutil.copy(pictures / names[3], tmp_path / "photo.jpg")
     labelled = [f"{'even' if n % 2 == 0 else 'odd'}/{name}" for n, name in enumerate(names)]
     write_pictures(tmp_path / "path" / "to" / "labelled", *labelled)
+    write_run(tmp_path / "runs" / "student")
     return tmp_path
+
+
+def write_run(directory: Path) -> None:
+    """What of a training its report reads."""
+    directory.mkdir(parents=True)
+    config = {"name": "student", "schedule": {"seed": 0}, "crops": {"seed": 0}}
+    saved = {"sha256": "a1" * 32, "git_commit": "c0ffee", "hardware": "a CPU", "config": config}
+    (directory / "config.json").write_text(json.dumps(saved))
+    lines = [json.dumps({"step": n, "loss": 1 / (n + 1), "lr_factor": 1}) for n in range(9)]
+    (directory / "metrics.jsonl").write_text("\n".join([*lines, ""]))
 
 
 def environment(place: Path, port: int) -> dict[str, str]:
@@ -138,6 +150,30 @@ def test_the_evaluation_runs_on_a_folder_a_class(place: Path, port: int) -> None
     assert "mAP" in bash(evaluate, place=place, port=port).stdout
 
 
+def test_the_science_runs_on_the_shipped_pair(place: Path, port: int) -> None:
+    said = {
+        "lorgnette data list": "roxford5k",
+        "lorgnette data check": "is whole: 12 images, 2 classes",
+        "lorgnette complexity": "42.85",
+        "lorgnette analyse": "closed form",
+        "lorgnette report": "report.html",
+    }
+    for verb, words in said.items():
+        (command,) = commands(verb)
+        assert words in bash(command, place=place, port=port).stdout, command
+
+
+def test_a_table_without_its_data_says_how_to_get_them(place: Path, port: int) -> None:
+    """Before any weights are fetched: nothing here reaches the network."""
+    (command,) = commands("lorgnette reproduce")
+    done = subprocess.run(
+        ["bash", "-ec", command], cwd=place, env=environment(place, port), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "`lorgnette data get` fetches it" in done.stderr
+
+
 def test_every_make_target_named_exists() -> None:
     named = [command.split()[1] for command in commands("make ")]
     assert {"demo", "models"} <= set(named)
@@ -164,7 +200,10 @@ def test_every_file_the_documents_link_to_exists() -> None:
 
 def test_every_shell_command_of_the_readme_is_run_here() -> None:
     """A command added to the README without a test fails here."""
-    tested = ("lorgnette ", "make ", ".venv-demo/bin/pip", "export LORGNETTE_")
+    verbs = ("index", "serve", "pull", "search", "evaluate", "data list", "data check")
+    science = ("complexity", "analyse", "report", "reproduce")
+    tested = ("make ", ".venv-demo/bin/pip", "export LORGNETTE_")
+    tested += tuple(f"lorgnette {verb}" for verb in (*verbs, *science))
     harmless = ("python3 -m venv", "source ")
     for command in commands(""):
         assert not command or command.startswith((*tested, *harmless)), command
