@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -55,10 +56,12 @@ def run(out: Path, *, threads: int) -> Iterator[Place]:
     GPU a process where there are GPUs, else gloo on the CPU.
     Raises `InvalidConfiguration` when `out` cannot be written or another process trains in it.
     """
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     _keep_freed_memory()
-    with _group() as place, _locked(out) if place.is_first else nullcontext():
+    with (
+        _arithmetic(threads),
+        _group() as place,
+        _locked(out) if place.is_first else nullcontext(),
+    ):
         yield place
 
 
@@ -86,6 +89,24 @@ def spread(module: nn.Module, place: Place) -> None:
     if place.ranks > 1:
         for tensor in module.state_dict().values():
             dist.broadcast(tensor, src=0)
+
+
+@contextmanager
+def _arithmetic(threads: int) -> Iterator[None]:
+    """Within the block, so many threads, and denormals count as 0; then as it was."""
+    before, flushed = torch.get_num_threads(), _denormals_are_flushed()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
+        torch.set_num_threads(before)
+
+
+def _denormals_are_flushed() -> bool:
+    smallest = sys.float_info.min
+    return smallest / 2 == 0
 
 
 @contextmanager

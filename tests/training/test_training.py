@@ -202,6 +202,20 @@ def test_two_runs_do_not_share_a_directory(tmp_path: Path) -> None:
         pass
 
 
+def test_after_a_run_the_process_computes_as_before(tmp_path: Path) -> None:
+    """Whoever imports training as a library keeps its subnormal numbers and its threads."""
+    subnormal = torch.tensor(1e-310, dtype=torch.float64)
+    threads = torch.get_num_threads()
+    with run(tmp_path / "outer", threads=2):
+        with run(tmp_path / "inner", threads=3):
+            assert torch.get_num_threads() == 3
+            assert subnormal + subnormal == 0
+        assert torch.get_num_threads() == 2
+        assert subnormal + subnormal == 0
+    assert torch.get_num_threads() == threads
+    assert subnormal + subnormal > 0
+
+
 def test_averages_and_interpolations_by_hand() -> None:
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(layer.weight, 1.0)
