@@ -50,6 +50,9 @@ def draw_mix(pairs: Pairs, spec: MixSpec, *, own: Tensor, generator: np.random.G
 
     The paper mixes all of positives × negatives; drawing from them, uniformly and with
     replacement, bounds V, which for images and features is the number of extra forward passes.
+    The authors' code mixes an anchor with negatives only if the batch has no positive of it; here
+    every anchor that has a negative left is mixed, and multi-similarity mining leaves none to one
+    without a positive.
     A mixed column costs nothing once it is embedded, so every anchor uses it for which the first
     is a positive (its own column) and the second a negative.  Equal generators draw equal mixes,
     on every device.
