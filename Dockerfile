@@ -4,7 +4,8 @@
 #   docker run --rm -p 127.0.0.1:8080:8080 -v lorgnette-data:/data -v "$PWD/secrets:/run/secrets:ro" lorgnette
 #   docker run --rm -v lorgnette-data:/data -v ~/Pictures:/photos:ro lorgnette index /photos
 #
-# It listens beyond loopback, so it refuses to start without the two keys (docs/deploy.md).
+# It listens beyond loopback, so it refuses to start without keys (docs/deploy.md). Its root file
+# system may be read-only: it writes to /data, and with several workers to /tmp.
 # The base image is pinned by its full tag; pin it by digest too where your registry shows it.
 
 FROM python:3.11.14-slim-bookworm AS build
@@ -16,7 +17,7 @@ COPY clients/python clients/python
 COPY service service
 COPY training training
 COPY export export
-RUN /opt/lorgnette/bin/pip install -c constraints.txt ./clients/python '.[service]'
+RUN /opt/lorgnette/bin/pip install -c constraints.txt ./clients/python '.[service,tracing]'
 
 FROM python:3.11.14-slim-bookworm
 ENV PATH=/opt/lorgnette/bin:$PATH \

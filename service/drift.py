@@ -72,7 +72,7 @@ class Drift:
     def _read(self, space_id: str) -> bool:
         try:
             content = (self._folder / f"{space_id}.json").read_bytes()
-            self._known[space_id] = _DECILES.validate_json(content)
+            self._hold(space_id, _DECILES.validate_json(content))
         except FileNotFoundError:
             return False
         except (OSError, ValidationError):
@@ -83,7 +83,7 @@ class Drift:
     def _write(self, space_id: str, deciles: Deciles) -> None:
         """Keep a calibration; the first worker's is everybody's."""
         path = self._folder / f"{space_id}.json"
-        self._known[space_id] = deciles
+        self._hold(space_id, deciles)
         try:
             self._folder.mkdir(exist_ok=True)
             durable.write_synced(path, _DECILES.dump_json(deciles))
@@ -91,3 +91,9 @@ class Drift:
             self._read(space_id)
         except OSError as error:
             log.warning("a calibration was not kept", extra={"reason": error.strerror})
+
+    def _hold(self, space_id: str, deciles: Deciles) -> None:
+        """Hold later queries against it. An empty tenth is a zero, not an absent series."""
+        self._known[space_id] = deciles
+        for decile in range(1, 11):
+            self._metrics.deciles.labels(space_id, str(decile))
