@@ -19,6 +19,7 @@ from service.auth import Keys, LocalNamesOnly
 from service.cors import SearchFromPages
 from service.drift import Drift
 from service.gallery.catalogue import Catalogue
+from service.gallery.filters import Matching
 from service.gallery.snapshot import LiveGallery
 from service.lane import Lane
 from service.limits import RateLimit
@@ -120,6 +121,7 @@ def _open(settings: Settings, metrics: Metrics) -> Opened:
         students=students,
         catalogue=catalogue,
         gallery=gallery,
+        matching=Matching(),
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
         write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),

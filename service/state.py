@@ -11,6 +11,7 @@ from lorgnette.errors import Unavailable
 from service.auth import Keys
 from service.drift import Drift
 from service.gallery.catalogue import Catalogue
+from service.gallery.filters import Matching
 from service.gallery.snapshot import LiveGallery, Snapshot
 from service.lane import Lane
 from service.limits import RateLimit
@@ -31,6 +32,7 @@ class Opened:
     students: Students
     catalogue: Catalogue
     gallery: LiveGallery
+    matching: Matching
     search_lane: Lane
     encode_lane: Lane
     write_lane: Lane

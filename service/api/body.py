@@ -23,6 +23,8 @@ from service.api.problems import (
 BODY_TIMEOUT_S = 60.0
 """Long enough for a photograph over a bad connection, short enough to free its place."""
 
+_SHOWN_CHARS = 100
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -85,18 +87,27 @@ async def read_body(request: Request) -> bytes:
         ) from error
 
 
-def require_json(request: Request) -> None:
-    """Raise `UnsupportedMediaType` for a body that does not say it is JSON.
+OCTETS = "application/octet-stream"
 
-    A web page of another origin cannot send that content type without asking first (CORS), and
-    this service never says yes: so no page can make a browser press these buttons.
+
+def media_type(request: Request, *taken: str) -> str:
+    """The body's content type, one of those taken. Raises `UnsupportedMediaType`.
+
+    A web page of another origin cannot send such a type without asking first (CORS), and unless
+    the settings name the page this service says no: so it can make no browser press these buttons.
     """
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "application/json":
+    if sent not in taken:
         raise UnsupportedMediaType(
-            f"expected Content-Type application/json, found {sent or 'none'!r}: "
-            "send the body as JSON and say so"
+            f"expected Content-Type {' or '.join(taken)}, found {sent[:_SHOWN_CHARS] or 'none'!r}: "
+            "send the body as that and say so"
         )
+    return sent
+
+
+def require_json(request: Request) -> None:
+    """Raise `UnsupportedMediaType` for a body that does not say it is JSON."""
+    media_type(request, "application/json")
 
 
 def parse_json(model: type[Model], body: bytes) -> Model:
@@ -107,7 +118,10 @@ def parse_json(model: type[Model], body: bytes) -> Model:
         raise invalid_request(error) from None
 
 
-def documented_body(model: type[BaseModel]) -> dict[str, object]:
-    """`openapi_extra` of a route that reads its own body as this model."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def documented_body(model: type[BaseModel], *, is_binary_too: bool = False) -> dict[str, object]:
+    """`openapi_extra` of a route that reads its own body as this model, or as raw bytes."""
+    schema: dict[str, object] = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content: dict[str, object] = {"application/json": {"schema": schema}}
+    if is_binary_too:
+        content[OCTETS] = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": True, "content": content}}

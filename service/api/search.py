@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from lorgnette.errors import (
     ImageTooLarge,
@@ -17,11 +15,13 @@ from lorgnette.errors import (
     SpaceMismatch,
     Unauthorized,
 )
-from lorgnette.vectors import Vectors, unit_rows
-from lorgnette.wire import DEFAULT_K, Hit, SearchRequest, SearchResponse
-from service.api.body import documented_body, parse_json, read_body, require_json
+from lorgnette.vectors import Vectors, from_bytes, unit_rows
+from lorgnette.wire import Options, SearchRequest, SearchResponse
+from service.answering import Question, Stages, answer
+from service.api.body import OCTETS, documented_body, media_type, parse_json, read_body
 from service.api.doors import Ready, search_door
 from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
+from service.api.search_query import ImageQuery, VectorsQuery, check_limits
 from service.gallery.snapshot import Snapshot
 from service.settings import Settings
 from service.state import Opened, state_of
@@ -38,35 +38,37 @@ _SHOWN_CHARS = 100
 @router.post(
     "/search",
     response_model=SearchResponse,
-    openapi_extra=documented_body(SearchRequest),
+    openapi_extra=documented_body(SearchRequest, is_binary_too=True),
     responses=documented(
         Unauthorized, SpaceMismatch, InvalidVector, UnsupportedMediaType, RequestTimeout
     ),
 )  # fmt: skip
-async def search(request: Request, opened: Ready) -> Response:
+async def search(
+    request: Request, opened: Ready, query: Annotated[VectorsQuery, Query()]
+) -> Response:
     """Find the nearest items to each vector.
 
-    `space` names the space of the vectors; one the gallery does not hold is refused with the
-    students that would fit. `results[i]` answers row i; all of them come from one generation.
+    As JSON, or raw: `application/octet-stream` holds the rows, the query string `space`, `dtype`
+    and the options. `space` names the space of the vectors; one the gallery does not hold is
+    refused with the students that would fit. `results[i]` answers row i; all of them come from
+    one generation. `Server-Timing` says what the time was spent on.
     """
-    require_json(request)
-    settings = state_of(request).settings
+    kind = media_type(request, "application/json", OCTETS)
+    settings, stages = state_of(request).settings, Stages(opened.metrics)
     with opened.search_lane.admit():
-        with opened.metrics.stage("read"):
+        with stages.stage("read"):
             body = await read_body(request)
-        answer = await opened.search_lane.run(lambda: _answer(opened, body, settings=settings))
-    return Response(answer, media_type="application/json")
 
+        def work() -> bytes:
+            if kind == OCTETS:
+                question = _of_bytes(opened, body, query, stages=stages, settings=settings)
+            else:
+                _require_none(request)
+                question = _of_json(opened, body, stages=stages, settings=settings)
+            return answer(opened, question, stages=stages)
 
-class ImageQuery(BaseModel):
-    """Query parameters of `POST /search/image`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    k: Annotated[int, Field(ge=1, description="hits wanted")] = DEFAULT_K
-    space: Annotated[
-        str | None, Field(description="may be left out while one live space has a student here")
-    ] = None
+        answered = await opened.search_lane.run(work)
+    return _response(answered, stages)
 
 
 @router.post(
@@ -95,42 +97,69 @@ async def search_image(
             "expected the image itself as the body, found a multipart form: "
             "send it as `curl --data-binary @photo.jpg` does"
         )
-    settings = state_of(request).settings
-    _check_k(query.k, settings=settings)
-    started = time.perf_counter()
+    options, stages = query.options(), Stages(opened.metrics)
+    check_limits(options, settings=state_of(request).settings)
     with opened.encode_lane.admit():
-        with opened.metrics.stage("read"):
+        with stages.stage("read"):
             body = await read_body(request)
         student, snapshot = _student_for(opened, query.space)
-        with opened.metrics.stage("encode"):
+        with stages.stage("encode"):
             row = await opened.encode_lane.run(lambda: student.encoder.encode(body))
+    question = Question(rows=row[None, :], snapshot=snapshot, options=options)
     with opened.search_lane.admit():
-        answer = await opened.search_lane.run(
-            lambda: _found(opened, snapshot, row[None, :], k=query.k, started=started)
-        )
+        answered = await opened.search_lane.run(lambda: answer(opened, question, stages=stages))
     opened.monitor.offer(body, row[None, :], snapshot)
-    return Response(answer, media_type="application/json")
+    return _response(answered, stages)
 
 
-def _answer(opened: Opened, body: bytes, *, settings: Settings) -> bytes:
-    """Parse, check, search and render; blocking. The space is checked before the vectors."""
-    started = time.perf_counter()
-    with opened.metrics.stage("parse"):
+def _response(answered: bytes, stages: Stages) -> Response:
+    return Response(
+        answered, media_type="application/json", headers={"server-timing": stages.header()}
+    )
+
+
+def _require_none(request: Request) -> None:
+    if request.url.query:
+        raise InvalidRequest(
+            "expected the options in the JSON body, found a query string: it is for raw vectors"
+        )
+
+
+def _of_json(opened: Opened, body: bytes, *, stages: Stages, settings: Settings) -> Question:
+    """Parse and check; blocking. The space is checked before the vectors."""
+    with stages.stage("parse"):
         asked = parse_json(SearchRequest, body)
-    _check_k(asked.k, settings=settings)
-    snapshot = _live_snapshot(opened, asked.space)
-    rows = unit_rows(asked.rows(dim=snapshot.space.dim), dim=snapshot.space.dim)
+        check_limits(asked, settings=settings)
+        snapshot = _live_snapshot(opened, asked.space)
+        rows = unit_rows(asked.rows(dim=snapshot.space.dim), dim=snapshot.space.dim)
+    return _batch(rows, snapshot, asked, settings=settings)
+
+
+def _of_bytes(
+    opened: Opened, body: bytes, query: VectorsQuery, *, stages: Stages, settings: Settings
+) -> Question:
+    """The same of raw rows."""
+    with stages.stage("parse"):
+        options = query.options()
+        check_limits(options, settings=settings)
+        if query.space is None or query.dtype is None:
+            raise InvalidRequest(
+                "raw vectors need space and dtype in the query string: "
+                "/search?space=ID&dtype=f16, the body being the rows"
+            )
+        snapshot = _live_snapshot(opened, query.space)
+        dim = snapshot.space.dim
+        rows = unit_rows(from_bytes(body, dtype=query.dtype, dim=dim), dim=dim)
+    return _batch(rows, snapshot, options, settings=settings)
+
+
+def _batch(rows: Vectors, snapshot: Snapshot, options: Options, *, settings: Settings) -> Question:
     if len(rows) > settings.max_batch:
         raise InvalidRequest(
             f"expected at most {settings.max_batch} vectors a request, found {len(rows)}: "
             "send them in several"
         )
-    return _found(opened, snapshot, rows, k=asked.k, started=started)
-
-
-def _check_k(k: int, *, settings: Settings) -> None:
-    if k > settings.max_k:
-        raise InvalidRequest(f"k: expected at most {settings.max_k}, found {k}: ask for fewer hits")
+    return Question(rows=rows, snapshot=snapshot, options=options)
 
 
 def _live_snapshot(opened: Opened, space_id: str) -> Snapshot:
@@ -175,27 +204,3 @@ def _only_space(opened: Opened) -> str:
     if len(able) > 1:
         raise InvalidRequest(f"space: several are live, choose one of {', '.join(able)}")
     return (able or live)[0]
-
-
-def _found(opened: Opened, snapshot: Snapshot, rows: Vectors, *, k: int, started: float) -> bytes:
-    """Search and render; blocking. An item deleted since the snapshot is left out."""
-    with opened.metrics.stage("search"):
-        found = snapshot.search(rows, k=k)
-    opened.drift.searched(snapshot.space.id, [row[0].score for row in found if row])
-    with opened.metrics.stage("metadata"):
-        items = opened.catalogue.items([hit.key for row in found for hit in row])
-    results = [
-        [
-            Hit(id=items[hit.key].id, score=hit.score, metadata=items[hit.key].metadata)
-            for hit in row
-            if hit.key in items
-        ]
-        for row in found
-    ]
-    response = SearchResponse(
-        space=snapshot.space.id,
-        generation=snapshot.generation,
-        results=results,
-        took_ms=round((time.perf_counter() - started) * 1000, 3),
-    )
-    return response.model_dump_json().encode()

@@ -164,12 +164,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """Several reads of one moment of the catalogue."""
-    connection.execute("BEGIN")
+    """Several reads of one moment of the catalogue; inside another block, of that one's moment."""
+    is_outermost = not connection.in_transaction
+    if is_outermost:
+        connection.execute("BEGIN")
     try:
         yield
     finally:
-        if connection.in_transaction:
+        if is_outermost and connection.in_transaction:
             connection.execute("ROLLBACK")
 
 

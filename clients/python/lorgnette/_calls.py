@@ -99,7 +99,7 @@ class Conversation:
 
     def reindex(self, factory: str | None) -> Steps[Job]:
         """`POST /admin/reindex`. Sent again only when the server cannot have received it."""
-        content = ReindexRequest(factory=factory).model_dump_json().encode()
+        content = ReindexRequest(factory=factory).model_dump_json(exclude_unset=True).encode()
         answer = yield Call(
             "POST",
             "/admin/reindex",

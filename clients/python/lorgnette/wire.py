@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from lorgnette.errors import InvalidVector
-from lorgnette.filters import BoundedFilter, Name, Scalar
+from lorgnette.filters import BoundedFilter, Name
 from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors, WireDtype, from_base64, to_base64
 
@@ -96,7 +96,7 @@ class Hit(_Answer):
     id: str
     score: float
     metadata: dict[str, JsonValue]
-    group: Scalar | None = None
+    group: str | bool | int | float | None = None
 
 
 class SearchResponse(_Answer):

@@ -1,0 +1,84 @@
+"""The options of a search as a query string, beside bodies that hold nothing but the query."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lorgnette.errors import InvalidRequest
+from lorgnette.filters import Name, read_filter
+from lorgnette.vectors import WireDtype
+from lorgnette.wire import DEFAULT_K, Options, Rerank
+from service.api.problems import invalid_request
+from service.settings import Settings
+
+
+class OptionsQuery(BaseModel):
+    """`Options`, by the same names; a filter as its JSON text, fields once each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: Annotated[int, Field(ge=1, description="hits wanted, or groups with group_by")] = DEFAULT_K
+    offset: Annotated[int, Field(ge=0, description="so many of the best are left out")] = 0
+    score_threshold: Annotated[
+        float | None, Field(allow_inf_nan=False, description="hits below are left out")
+    ] = None
+    filter: Annotated[
+        str | None,
+        Field(description='JSON over the metadata, such as {"field": "brand", "eq": "alpro"}'),
+    ] = None
+    group_by: Annotated[
+        Name | None, Field(description="a metadata field: the best of each of its values")
+    ] = None
+    group_size: Annotated[int, Field(ge=1, le=100, description="hits of each group")] = 1
+    fields: Annotated[
+        list[str] | None,
+        Field(max_length=64, description="of the metadata, once each; empty for none"),
+    ] = None
+    rerank: Annotated[Rerank | None, Field(description="a second opinion on the order")] = None
+
+    def options(self) -> Options:
+        """The options themselves. Raises `InvalidRequest`."""
+        try:
+            return Options(
+                k=self.k,
+                offset=self.offset,
+                score_threshold=self.score_threshold,
+                filter=None if self.filter is None else read_filter(self.filter),
+                group_by=self.group_by,
+                group_size=self.group_size,
+                fields=None if self.fields is None else tuple(filter(None, self.fields)),
+                rerank=self.rerank,
+            )
+        except ValidationError as error:
+            raise invalid_request(error) from None
+
+
+class VectorsQuery(OptionsQuery):
+    """Beside raw vectors. Both are required there, and nothing is beside JSON."""
+
+    space: Annotated[str | None, Field(description="the vectors' space")] = None
+    dtype: Annotated[WireDtype | None, Field(description="little-endian, row-major")] = None
+
+
+class ImageQuery(OptionsQuery):
+    """Beside a photograph."""
+
+    space: Annotated[
+        str | None, Field(description="may be left out while one live space has a student here")
+    ] = None
+
+
+def check_limits(options: Options, *, settings: Settings) -> None:
+    """Raise `InvalidRequest` for more hits than the server gives, or than are re-ranked."""
+    last = options.offset + options.k
+    if options.k > settings.max_k:
+        raise InvalidRequest(
+            f"k: expected at most {settings.max_k}, found {options.k}: ask for fewer hits"
+        )
+    if last * options.group_size > settings.max_k:
+        raise InvalidRequest(
+            f"offset, k and group_size: expected (offset + k) · group_size of at most "
+            f"{settings.max_k}, found {last * options.group_size}: ask for fewer hits"
+        )
