@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lorgnette import errors
+    from lorgnette.async_client import AsyncClient
     from lorgnette.bundle import Bundle
-    from lorgnette.client import AsyncClient, Client
+    from lorgnette.client import Client
     from lorgnette.encoder import Encoder
     from lorgnette.errors import LorgnetteError
     from lorgnette.image import read_image
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "AsyncClient": "client",
+    "AsyncClient": "async_client",
     "Bundle": "bundle",
     "Client": "client",
     "Encoder": "encoder",

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from lorgnette import errors
 from lorgnette.errors import LorgnetteError, ServerFault, SpaceMismatch, TimedOut, Unreachable
-from lorgnette.wire import Problem
+from lorgnette.manifest import Space
+from lorgnette.wire import Problem, SpaceInfo
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -120,3 +121,21 @@ def _quoted(body: bytes) -> str:
     if not text:
         return "Its body is empty."
     return f"It begins: {text[:_MAX_QUOTED]!r}"
+
+
+def mismatch(space: Space, infos: list[SpaceInfo]) -> SpaceMismatch:
+    """The error of a space that none of the live ones is."""
+    live = tuple(info.space.id for info in infos)
+    students = tuple(student.name for info in infos for student in info.students)
+    speaks = ", ".join(map(repr, live))
+    way_out = (
+        f"pull a student that fits ({', '.join(students)}) with `lorgnette pull`"
+        if students
+        else "ask the server's operator for a student of that space"
+    )
+    return SpaceMismatch(
+        f"the encoder speaks space {space.id!r}, the server {speaks}: {way_out}",
+        expected=live,
+        found=space.id,
+        students=students,
+    )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict, TypeVar
+from typing import TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette._answers import Answer, parse
+from lorgnette._answers import Answer, mismatch, parse
+from lorgnette._options import SearchOptions, as_query, as_request
 from lorgnette._photo import media_type
 from lorgnette.errors import (
     InvalidConfiguration,
@@ -48,7 +49,7 @@ class Arguments(TypedDict):
     method: str
     url: str
     content: bytes | None
-    params: Mapping[str, str] | None
+    params: Mapping[str, str | list[str]] | None
     headers: Mapping[str, str]
 
 
@@ -60,7 +61,7 @@ class Call:
     path: str
     content: bytes | None = None
     content_type: str | None = None
-    params: Mapping[str, str] | None = None
+    params: Mapping[str, str | list[str]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     is_repeatable: bool = True
 
@@ -114,10 +115,19 @@ class Conversation:
         if space not in self._live:
             yield from self._look_up(space)
 
-    def search(self, rows: NDArray[np.floating], *, space: Space, k: int) -> Steps[SearchResponse]:
+    def search(
+        self,
+        rows: NDArray[np.floating],
+        *,
+        space: Space,
+        k: int,
+        **options: Unpack[SearchOptions],
+    ) -> Steps[SearchResponse]:
         """Handshake, then `POST /search`; a 409 repeats both once, in case the space came back."""
         unit = unit_rows(np.asarray(rows), dim=space.dim)
-        request = SearchRequest(space=space.id, vectors=PackedVectors.pack(unit), k=_checked_k(k))
+        request = as_request(
+            PackedVectors.pack(unit), space=space.id, k=_checked_k(k), given=options
+        )
         yield from self.ensure_live(space)
         try:
             return (yield from _post_search(request, count=len(unit)))
@@ -126,9 +136,11 @@ class Conversation:
         yield from self._look_up(space)
         return (yield from _post_search(request, count=len(unit)))
 
-    def search_image(self, photo: bytes, *, space: str | None, k: int) -> Steps[list[Hit]]:
+    def search_image(
+        self, photo: bytes, *, space: str | None, k: int, **options: Unpack[SearchOptions]
+    ) -> Steps[list[Hit]]:
         """`POST /search/image`: the photograph itself travels."""
-        params = {"k": str(_checked_k(k))} | ({} if space is None else {"space": space})
+        params = as_query(space=space, k=_checked_k(k), given=options)
         answer = yield Call(
             "POST", "/search/image", content=photo, content_type=media_type(photo), params=params
         )
@@ -140,7 +152,7 @@ class Conversation:
         if not infos:
             raise Unavailable("the server has nothing indexed yet: index a gallery, then search")
         if space not in self._live:
-            raise _mismatch(space, infos)
+            raise mismatch(space, infos)
 
 
 def segment(text: str) -> str:
@@ -179,20 +191,3 @@ def _checked_results(response: SearchResponse, *, count: int) -> SearchResponse:
     if len(response.results) != count:
         raise ServerFault(f"asked about {count} vectors, answered {len(response.results)}")
     return response
-
-
-def _mismatch(space: Space, infos: list[SpaceInfo]) -> SpaceMismatch:
-    live = tuple(info.space.id for info in infos)
-    students = tuple(student.name for info in infos for student in info.students)
-    speaks = ", ".join(map(repr, live))
-    way_out = (
-        f"pull a student that fits ({', '.join(students)}) with `lorgnette pull`"
-        if students
-        else "ask the server's operator for a student of that space"
-    )
-    return SpaceMismatch(
-        f"the encoder speaks space {space.id!r}, the server {speaks}: {way_out}",
-        expected=live,
-        found=space.id,
-        students=students,
-    )

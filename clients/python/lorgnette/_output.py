@@ -1,4 +1,4 @@
-"""What the verbs of `cli.py` write: tables, JSON lines, vectors, and a bar."""
+"""What the verbs share: their common options, and what they write."""
 
 from __future__ import annotations
 
@@ -9,17 +9,31 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorgnette.errors import InvalidConfiguration
+from lorgnette.errors import InvalidConfiguration, LorgnetteError
 from lorgnette.text import visible
 
 if TYPE_CHECKING:
     from lorgnette.pull import OnProgress
     from lorgnette.vectors import Vectors
     from lorgnette.wire import Hit
+
+
+BAD_INPUT, FAILED = 2, 1
+
+Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="One or more photographs.")]
+StudentBundle = Annotated[
+    Path, typer.Option(help="The bundle that embeds here; `lorgnette pull` fetches one.")
+]
+Key = Annotated[
+    str | None,
+    typer.Option(envvar="LORGNETTE_KEY", help="The server's key.", show_default=False),
+]
+
+STUDENT = Path("models/student")
 
 
 class VectorFormat(StrEnum):
@@ -91,3 +105,8 @@ def progress_bar(stack: ExitStack) -> OnProgress:
         so_far = have
 
     return show
+
+
+def complain(error: LorgnetteError) -> None:
+    """Say what went wrong, on one line of stderr."""
+    typer.echo(f"lorgnette: {visible(' '.join(str(error).split()))}", err=True)

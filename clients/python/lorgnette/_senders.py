@@ -19,6 +19,8 @@ from lorgnette.errors import InvalidConfiguration, ServerFault
 
 T = TypeVar("T")
 
+DEFAULT_TIMEOUT_S = 10.0
+
 
 @dataclass(frozen=True)
 class Connection:

@@ -13,72 +13,27 @@ from typing import Annotated
 import typer
 
 from lorgnette._output import (
+    BAD_INPUT,
+    FAILED,
+    STUDENT,
+    Key,
+    Photos,
+    StudentBundle,
     VectorFormat,
-    json_line,
+    complain,
     progress_bar,
-    table,
     vectors,
     write_whole,
 )
+from lorgnette._search_verb import search
 from lorgnette._verbs import INTERRUPTED, add_verbs, interruptible
-from lorgnette.errors import InvalidConfiguration, InvalidImage, InvalidInput, LorgnetteError
-from lorgnette.text import visible
-
-BAD_INPUT, FAILED = 2, 1
-
-Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="One or more photographs.")]
-StudentBundle = Annotated[
-    Path, typer.Option(help="The bundle that embeds here; `lorgnette pull` fetches one.")
-]
-Key = Annotated[
-    str | None,
-    typer.Option(envvar="LORGNETTE_KEY", help="The server's key.", show_default=False),
-]
-
-_STUDENT = Path("models/student")
-
-
-def search(
-    photos: Photos,
-    *,
-    server: Annotated[str, typer.Option(help="Address of the service.")] = "http://127.0.0.1:8080",
-    bundle: StudentBundle = _STUDENT,
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Hits wanted per photograph.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    key: Key = None,
-) -> None:
-    """Find what a gallery holds that looks like these photographs.
-
-    They are embedded here; only their vectors are sent. Photographs that
-    cannot be read are named and skipped, and the exit code is then 2.
-
-    \b
-    Examples:
-      lorgnette search photo.jpg
-      lorgnette search *.jpg --server https://photos.example -k 5 --json
-    """
-    from lorgnette.bundle import Bundle
-    from lorgnette.client import Client
-    from lorgnette.encoder import Encoder
-
-    has_failed = False
-    with Client(server, encoder=Encoder(Bundle.open(bundle)), key=key) as client:
-        for photo in photos:
-            try:
-                hits = client.search(photo, k)
-            except InvalidImage as error:
-                _complain(error)
-                has_failed = True
-                continue
-            typer.echo(json_line(photo, hits) if as_json else table(photo, hits))
-    if has_failed:
-        raise typer.Exit(BAD_INPUT)
+from lorgnette.errors import InvalidConfiguration, InvalidInput, LorgnetteError
 
 
 def encode(
     photos: Photos,
     *,
-    bundle: StudentBundle = _STUDENT,
+    bundle: StudentBundle = STUDENT,
     style: Annotated[
         VectorFormat, typer.Option("--format", help="json: a line each; base64: float16, as sent.")
     ] = VectorFormat.JSON,
@@ -118,7 +73,7 @@ def pull(
         str | None, typer.Argument(help="Which student.", show_default="its only one")
     ] = None,
     *,
-    to: Annotated[Path, typer.Option(help="The directory that becomes the bundle.")] = _STUDENT,
+    to: Annotated[Path, typer.Option(help="The directory that becomes the bundle.")] = STUDENT,
     key: Key = None,
 ) -> None:
     """Fetch a student bundle from a service, or bring one up to date.
@@ -161,7 +116,7 @@ def main() -> None:
     try:
         build_app()()
     except LorgnetteError as error:
-        _complain(error)
+        complain(error)
         sys.exit(BAD_INPUT if isinstance(error, InvalidInput | InvalidConfiguration) else FAILED)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
@@ -192,7 +147,3 @@ def _lorgnette(
       lorgnette pull http://127.0.0.1:8080
       lorgnette search photo.jpg
     """
-
-
-def _complain(error: LorgnetteError) -> None:
-    typer.echo(f"lorgnette: {visible(' '.join(str(error).split()))}", err=True)

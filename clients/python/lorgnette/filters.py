@@ -57,7 +57,6 @@ _Ordered = _Whole | _Real | _Text
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    @property
     def parts(self) -> tuple[Filter, ...]:
         """The filters it combines."""
         return ()
@@ -109,22 +108,20 @@ class Exists(_Part):
 class And(_Part):
     """Every part matches."""
 
-    every: Annotated[tuple[Filter, ...], Field(alias="and", min_length=1, max_length=MAX_PARTS)]
+    every: Annotated[tuple[Filter, ...], Field(alias="and", min_length=1)]
 
-    @property
     def parts(self) -> tuple[Filter, ...]:
-        """The filters it combines."""
+        """See `_Part`."""
         return self.every
 
 
 class Or(_Part):
     """At least one part matches."""
 
-    some: Annotated[tuple[Filter, ...], Field(alias="or", min_length=1, max_length=MAX_PARTS)]
+    some: Annotated[tuple[Filter, ...], Field(alias="or", min_length=1)]
 
-    @property
     def parts(self) -> tuple[Filter, ...]:
-        """The filters it combines."""
+        """See `_Part`."""
         return self.some
 
 
@@ -133,7 +130,6 @@ class Not(_Part):
 
     part: Annotated[Filter, Field(alias="not")]
 
-    @property
     def parts(self) -> tuple[Filter, ...]:
         """The filters it combines."""
         return (self.part,)
@@ -173,7 +169,7 @@ def _bounded(given: Filter) -> Filter:
     depth = count = 0
     while level:
         depth, count = depth + 1, count + len(level)
-        level = tuple(part for whole in level for part in whole.parts)
+        level = tuple(part for whole in level for part in whole.parts())
     if depth > MAX_DEPTH or count > MAX_PARTS:
         raise ValueError(
             f"expected a filter of at most {MAX_PARTS} parts nested {MAX_DEPTH} deep, found "
