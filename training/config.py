@@ -11,7 +11,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, mode
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import NAME_PATTERN, Role
 from training.data.public_spec import PublicSource
-from training.data.specs import Crops, Sampling, Source
+from training.data.specs import Below, Crops, Sampling, Source
 from training.files import sha256_of, write_json
 from training.hardware import hardware
 from training.models.specs import Network
@@ -31,7 +31,7 @@ class Running(Frozen):
     batch_size: views embedded at once outside of training.
     """
 
-    threads: Count
+    threads: Annotated[Count, Field(le=1024)]
     batch_size: Count
 
 
@@ -100,7 +100,7 @@ class HeldFolder(Frozen):
     splits: a TSV inside it that says who is `query` and who `gallery`; null: leave-one-out.
     """
 
-    folder: str
+    folder: Below
     splits: str | None
 
 
@@ -229,8 +229,7 @@ def load_config(path: Path, kind: type[Config]) -> Config:
     try:
         return kind.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        wrong = "; ".join(_sentence(list(e["loc"]), e["msg"], e["type"]) for e in error.errors())
-        raise InvalidConfiguration(f"{path}: {wrong}") from error
+        raise InvalidConfiguration(f"{path}: {'; '.join(_sentences(error))}") from error
 
 
 def config_sha256(config: BaseModel) -> str:
@@ -249,8 +248,18 @@ def save_resolved(config: BaseModel, path: Path, *, git_commit: str) -> None:
     write_json(path, record)
 
 
-def _sentence(place: list[int | str], message: str, kind: str) -> str:
-    key = ".".join(map(str, place)) or "the file"
+def _sentences(error: ValidationError) -> list[str]:
+    """One for each thing that is wrong, and none for a list that is short because of it."""
+    found = error.errors(include_url=False)
+    places = [".".join(map(str, e["loc"])) for e in found]
+    return [
+        _sentence(place or "the file", e["msg"].removeprefix("Value error, "), e["type"])
+        for e, place in zip(found, places, strict=True)
+        if e["type"] != "too_short" or not any(p.startswith(f"{place}.") for p in places)
+    ]
+
+
+def _sentence(key: str, message: str, kind: str) -> str:
     if kind == "extra_forbidden":
         return f"unknown key {key!r} (no such setting: misspelt?)"
     if kind == "missing":

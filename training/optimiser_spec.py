@@ -29,18 +29,21 @@ class ClipNorm(Frozen):
 Clip = Annotated[ClipValue | ClipNorm, Field(discriminator="name")]
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class AdamW(Frozen):
     """Loshchilov and Hutter, ICLR 2019: decay apart from the gradient."""
 
     name: Literal["adamw"]
-    betas: tuple[Share, Share]
+    betas: tuple[Beta, Beta]
 
 
 class Adam(Frozen):
     """Kingma and Ba, ICLR 2015: decay is part of the gradient."""
 
     name: Literal["adam"]
-    betas: tuple[Share, Share]
+    betas: tuple[Beta, Beta]
 
 
 class Sgd(Frozen):

@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.schema import Count, Frozen, Positive, Share
+from training.schema import Count, Frozen, Positive, Seed, Share, SizePx
 
 
 class SizePhase(Frozen):
     """size_px: of the training images.  until: the share of all steps where this phase ends."""
 
-    size_px: Annotated[int, Field(ge=16)]
+    size_px: SizePx
     until: Share
 
 
@@ -58,7 +58,7 @@ class Schedule(Frozen):
     head_only_epochs: Annotated[int, Field(ge=0)]
     warmup_share: Share
     decay: Decay
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     checkpoint_every_steps: Count
     keep_every_steps: Count | None
 

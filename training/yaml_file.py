@@ -57,17 +57,30 @@ def _load(path: Path) -> object:
         raise InvalidConfiguration(f"cannot read the configuration {path}: {error}") from error
     except yaml.YAMLError as error:
         raise InvalidConfiguration(f"{path} is not YAML: {error}") from error
+    except RecursionError as error:
+        raise InvalidConfiguration(f"{path} is nested too deeply to be read") from error
     return loaded
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice and reads 1e-3 as a number (YAML 1.1 wants 1.0e-3)."""
+    """YAML that refuses a key given twice and reads 1e-3 as a number (YAML 1.1 wants 1.0e-3).
+
+    Refused too: an alias of what it stands in, which is no tree, and a key that is a mapping.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        # Always deep: then PyYAML itself sees the node that is still being built.
+        return super().construct_object(node, deep=True)
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
     ) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a word", problem_mark=key.start_mark
+                )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key.value!r} given twice", problem_mark=key.start_mark

@@ -52,6 +52,15 @@ def test_a_missing_key_is_named_because_nothing_has_a_default(tmp_path: Path) ->
         (("optimiser", "proxies_lr"), 0.1, "proxies_lr"),
         (("whitening",), {"name": "pca", "dim": 4, "shrinkage": 0}, "gallery model"),
         (("name",), "Not A Name", "name"),
+        (("schedule", "seed"), 2**70, "schedule.seed"),
+        (("crops", "seed"), 2**70, "crops.seed"),
+        (("running", "threads"), 10**6, "running.threads"),
+        (("data",), [DATA[0] | {"folder": "/photos"}], "relative to --data"),
+        (("optimiser", "rule", "betas"), [0.9, 1.0], "betas.1"),
+        (("optimiser", "backbone_lr"), float("inf"), "backbone_lr"),
+        (("optimiser", "head_lr"), float("nan"), "head_lr"),
+        (("schedule", "sizes"), [{"size_px": 10**6, "until": 1.0}], "size_px"),
+        (("model", "input", "std"), [0.5, 0.0, 0.5], "input.std"),
     ],
 )
 def test_a_value_out_of_range_is_named(
@@ -66,6 +75,17 @@ def test_a_value_out_of_range_is_named(
         load_config(_written(tmp_path, yaml.safe_dump(wrong)), TrainConfig)
 
 
+def test_what_is_wrong_is_said_once_and_in_our_words(tmp_path: Path) -> None:
+    wrong = copy.deepcopy(STUDENT)
+    wrong["objective"]["terms"][0]["self_pair"] = "ignored"
+    wrong["schedule"]["epochs"] = 3
+    with pytest.raises(InvalidConfiguration) as caught:
+        load_config(_written(tmp_path, yaml.safe_dump(wrong)), TrainConfig)
+    assert str(caught.value).count("; ") == 1
+    assert "Value error" not in str(caught.value)
+    assert "Tuple should have" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -73,6 +93,10 @@ def test_a_value_out_of_range_is_named(
         ("name: [", "not YAML"),
         ("", "the file"),
         ("- 1\n", "the file"),
+        ("name: &name [*name]\n", "recursive"),
+        ("? [name]\n: 1\n", "a key must be a word"),
+        ("? {name: 1}\n: 1\n", "a key must be a word"),
+        ("[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
 def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str, reason: str) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from training.data.splits import SplitRole
-from training.schema import Count, Frozen, Positive, Share
+from training.schema import Count, Frozen, Positive, Seed, Share
+
+
+def _below(folder: str) -> str:
+    if Path(folder).is_absolute():
+        raise ValueError(f"{folder!r} is absolute: say it relative to --data, and give that")
+    return folder
+
+
+Below = Annotated[str, AfterValidator(_below)]
+"""A folder, relative to `--data`: an experiment does not say where a machine keeps its data."""
 
 
 class Source(Frozen):
@@ -19,7 +30,7 @@ class Source(Frozen):
     licence: of the photographs, with whom to credit; it travels in the model's manifest.
     """
 
-    folder: str
+    folder: Below
     splits: str | None
     role: SplitRole | None
     labels: Literal["none", "folder"]
@@ -52,7 +63,7 @@ class Crops(Frozen):
     No augmentation at all, as AML trains, is what `uncropped` says.
     """
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     per_photograph: Count
     whole_share: Share
     area: tuple[Share, Share]

@@ -66,6 +66,12 @@ class Network(Frozen):
     input: InputSpec
 
     @model_validator(mode="after")
+    def _input_can_be_scaled(self) -> Self:
+        if min(self.input.std) <= 0:
+            raise ValueError(f"input.std: expected numbers above 0, found {self.input.std}")
+        return self
+
+    @model_validator(mode="after")
     def _pooled_row_is_the_embedding(self) -> Self:
         if self.head is None and self.adapt_dim not in (None, self.dim):
             raise ValueError(
