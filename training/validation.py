@@ -10,19 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
 from training.averaging import State
 from training.config import HeldFolder
 from training.data.public_source import listing_of
 from training.data.public_spec import PublicSource
 from training.embed import embed_whole, rows_by
-from training.evaluation.folder import read_protocol
+from training.evaluation.folder import read_protocol, relevance
 from training.evaluation.ranking import score
 from training.models.embedder import Embedder
 from training.teacher_encoder import TeacherEncoder
-
-Classes = NDArray[np.int64] | NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -77,12 +74,12 @@ def held_out(data: HeldFolder | PublicSource, root: Path) -> HeldOut:
     if isinstance(data, PublicSource):
         listing = listing_of(data, root)
         everyone = np.arange(len(listing.paths), dtype=np.int64)
-        same = _relevant(listing.labels, listing.labels, is_leave_one_out=True)
+        same = relevance(listing.labels, listing.labels, is_leave_one_out=True)
         return HeldOut(listing.paths, everyone, everyone, same, is_leave_one_out=True)
     folder = root / data.folder
     found = read_protocol(folder, None if data.splits is None else folder / data.splits)
     classes = np.array([path.relative_to(folder).parts[0] for path in found.paths])
-    same = _relevant(
+    same = relevance(
         classes[found.queries], classes[found.gallery], is_leave_one_out=found.is_leave_one_out
     )
     return HeldOut(found.paths, found.queries, found.gallery, same, found.is_leave_one_out)
@@ -113,15 +110,3 @@ def open_judge(
         spare=copy.deepcopy(student).eval(),
         batch_size=batch_size,
     )
-
-
-def _relevant(asking: Classes, holding: Classes, *, is_leave_one_out: bool) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = asking[:, None] == holding[None, :]
-    if is_leave_one_out:
-        np.fill_diagonal(same, val=False)
-    if not same.any():
-        raise InvalidConfiguration(
-            "validation: no query has a photograph of its class in the gallery: give classes of "
-            "two photographs or more"
-        )
-    return same

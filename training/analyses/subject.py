@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
-from training.evaluation.encoders import ShotEncoder, open_encoder, require_a_pair
+from training.evaluation.encoders import ShotEncoder, open_encoder
 from training.evaluation.folder import Protocol, read_protocol
-from training.evaluation.shots import Shot
-from training.evaluation.stored_rows import RowStore
+from training.evaluation.stored_rows import RowStore, see_with_both
 
 
 @dataclass(frozen=True)
@@ -71,27 +70,18 @@ def open_subject(
 def see(teacher: ShotEncoder, student: ShotEncoder, protocol: Protocol, store: RowStore) -> Subject:
     """Embed every photograph with both; those that cannot be read are left out.
 
-    store: where the rows are kept: the same call again embeds nothing.  Raises, before anything is
-    embedded, `SpaceMismatch` when the two speak different spaces; `InvalidConfiguration` when the
-    teacher is a student, or no query or no gallery is left.
+    store: where the rows are kept: the same call again embeds nothing.  Raises as `see_with_both`
+    does, and `InvalidConfiguration` when no query or no gallery is left.
     """
-    require_a_pair(teacher.origin, student.origin)
-    shots = [Shot(path, None) for path in protocol.paths]
-    numbers = np.arange(len(shots), dtype=np.int64)
-    teaching, learned = (
-        store.embed(encoder, shots, task=f"embedding with {encoder.origin.name}").rows(numbers)
-        for encoder in (teacher, student)
-    )
-    # A photograph that cannot be read has a row of zeros.
-    is_read = np.array([t.any() and s.any() for t, s in zip(teaching, learned, strict=True)])
+    seen = see_with_both(teacher, student, protocol.paths, store)
     teachers, students = (
         f"{origin.name} ({origin.preparation})" for origin in (teacher.origin, student.origin)
     )
     return subject_of(
         protocol,
-        teacher=teaching,
-        student=learned,
-        is_read=is_read,
+        teacher=seen.teacher,
+        student=seen.student,
+        is_read=seen.is_read,
         made_by=(teachers, students),
     )
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.evaluation.benchmark import Benchmark, BenchmarkResult, Measured
-from training.evaluation.encoders import Origin, saw_landmarks_of
+from training.evaluation.encoders import saw_landmarks_of
 from training.evaluation.judges import Section
 from training.evaluation.names import LANDMARKS
 from training.files import write_json, writing_to
@@ -93,8 +93,8 @@ def record_of(result: BenchmarkResult) -> dict[str, JsonValue]:
         "unreadable_distractors": result.unreadable_distractors,
         "scores": {
             pairing: {
-                "query": _origin(measured.asks),
-                "gallery": _origin(measured.holds),
+                "query": measured.asks.described(),
+                "gallery": measured.holds.described(),
                 "parts": {section.name: _part(section) for section in measured.sections},
             }
             for pairing, measured in result.measured.items()
@@ -154,17 +154,6 @@ def _trained_on(measured: Measured) -> str:
         ", ".join(origin.trained_on) or "unknown" for origin in (measured.asks, measured.holds)
     ]
     return " → ".join(dict.fromkeys(sides))
-
-
-def _origin(origin: Origin) -> JsonValue:
-    return {
-        "name": origin.name,
-        "role": origin.role,
-        "space": origin.space.id,
-        "trained_on": list(origin.trained_on),
-        "sha256": origin.sha256,
-        "images": origin.preparation,
-    }
 
 
 def _part(section: Section) -> JsonValue:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from training.evaluation.benchmark import Benchmark, BenchmarkResult, measure_one, measure_pair
 from training.evaluation.benchmark_report import report_benchmark
 from training.evaluation.benchmark_sets import read_benchmark
 from training.evaluation.encoders import MultiScale, ShotEncoder, open_encoder
 from training.evaluation.names import BenchmarkName
-from training.evaluation.stored_rows import RowStore
+from training.evaluation.stored_rows import RowStore, opened_store
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ def run_benchmark(request: Request) -> BenchmarkResult:
         distractors=request.distractors,
         is_cropped=request.is_cropped,
     )
-    with _kept(request.vectors) as directory:
-        result = _measured(request, benchmark, RowStore(directory, request.workers))
+    with opened_store(request.vectors, workers=request.workers) as store:
+        result = _measured(request, benchmark, store)
     report_benchmark(benchmark, result, json_out=request.json_out, ranks_out=request.ranks)
     return result
 
@@ -69,13 +66,3 @@ def _encoder(path: Path, request: Request) -> ShotEncoder:
     from training.evaluation.whitened_encoder import whitened_by
 
     return whitened_by(request.whitening, encoder)
-
-
-@contextmanager
-def _kept(vectors: Path | None) -> Iterator[Path]:
-    """The place for vectors; without one named, a temporary one."""
-    if vectors is not None:
-        yield vectors
-        return
-    with TemporaryDirectory(prefix="lorgnette-vectors-") as temporary:
-        yield Path(temporary)

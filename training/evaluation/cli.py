@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.evaluation.names import BenchmarkName
-from training.evaluation.options import DATASET, SPLITS, WORKERS
+from training.evaluation.options import DATASET, GALLERY, QUERY, SPLITS, WORKERS
 
 if TYPE_CHECKING:
     from training.evaluation.encoders import MultiScale
 
-GalleryOption = Annotated[
-    Path | None,
-    typer.Option("--gallery", help="The teacher: its bundle, or for a benchmark also its run."),
-]
-QueryOption = Annotated[
-    Path | None,
-    typer.Option("--query", help="The student: its bundle, or for a benchmark also its run."),
-]
+GalleryOption = Annotated[Path | None, GALLERY]
+QueryOption = Annotated[Path | None, QUERY]
 DatasetOption = Annotated[Path | None, DATASET]
 SplitsOption = Annotated[Path | None, SPLITS]
 JsonOption = Annotated[
@@ -43,7 +37,7 @@ VectorsOption = Annotated[
     Path | None,
     typer.Option(
         "--vectors",
-        help="Benchmark: keep the vectors here; the same command, interrupted, then goes on.",
+        help="Keep the vectors here; the same command, interrupted, then goes on.",
     ),
 ]
 SizeOption = Annotated[
@@ -110,8 +104,16 @@ def evaluate(
     if (dataset is None) == (benchmark is None):
         raise typer.BadParameter("give either --dataset or --benchmark")
     if dataset is not None:
-        _refuse(root, distractors, image_size, scales, whitening, vectors, ranks, uncropped or None)
-        _on_folder(gallery, query, dataset, splits=splits, json_out=json_out, workers=workers)
+        _refuse(root, distractors, image_size, scales, whitening, ranks, uncropped or None)
+        if gallery is None or query is None:
+            raise typer.BadParameter("--dataset needs both --gallery and --query")
+        from training.evaluation.encoders import open_encoder
+        from training.evaluation.folder_report import report
+        from training.evaluation.stored_rows import opened_store
+
+        teacher, student = (open_encoder(path, multi_scale=None) for path in (gallery, query))
+        with opened_store(vectors, workers=workers) as store:
+            report(teacher, student, dataset, splits=splits, json_out=json_out, store=store)
     elif benchmark is not None:
         if splits is not None or root is None or (gallery or query) is None:
             raise typer.BadParameter(
@@ -138,34 +140,10 @@ def evaluate(
         )
 
 
-def _on_folder(
-    gallery: Path | None,
-    query: Path | None,
-    dataset: Path,
-    *,
-    splits: Path | None,
-    json_out: Path | None,
-    workers: int,
-) -> None:
-    from lorgnette.bundle import Bundle
-    from training.evaluation.folder_report import report
-
-    if gallery is None or query is None:
-        raise typer.BadParameter("--dataset needs both --gallery and --query")
-    report(
-        Bundle.open(gallery),
-        Bundle.open(query),
-        dataset,
-        splits=splits,
-        json_out=json_out,
-        workers=workers,
-    )
-
-
 def _refuse(*given: object) -> None:
     if any(value is not None for value in given):
         raise typer.BadParameter(
-            "--root, --distractors, --image-size, --scales, --whitening, --vectors, --ranks and "
+            "--root, --distractors, --image-size, --scales, --whitening, --ranks and "
             "--uncropped are for --benchmark, not for --dataset"
         )
 

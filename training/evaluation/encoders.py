@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from lorgnette.bundle import MANIFEST_NAME, Bundle
 from lorgnette.encoder import Encoder
@@ -31,6 +32,17 @@ class Origin:
     trained_on: tuple[str, ...]
     sha256: str
     preparation: str
+
+    def described(self) -> dict[str, JsonValue]:
+        """The same as JSON."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "space": self.space.id,
+            "trained_on": list(self.trained_on),
+            "sha256": self.sha256,
+            "images": self.preparation,
+        }
 
 
 class ShotEncoder(Protocol):

@@ -1,28 +1,24 @@
-"""How well a student finds what its teacher embedded: mAP and P@1 from two ONNX bundles.
+"""How well a student finds what its teacher embedded, on a folder: mAP and P@1.
 
-No torch: the photographs go through the SDK's Encoder, as they do on a device and in the service.
+No torch for bundles: the photographs go through the SDK's Encoder, as they do on a device.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.bundle import Bundle
-from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidConfiguration, InvalidImage, SpaceMismatch
+from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
 from training.data.splits import all_photographs, paths_with_role, read_splits
+from training.evaluation.encoders import ShotEncoder
 from training.evaluation.ranking import Score, score
-from training.progress import track
+from training.evaluation.stored_rows import RowStore, see_with_both
 
-log = logging.getLogger(__name__)
+Classes = NDArray[np.int64] | NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -76,19 +72,18 @@ def read_protocol(folder: Path, splits: Path | None) -> Protocol:
     return Protocol(folder, tuple(paths), queries, gallery, is_leave_one_out=splits is None)
 
 
-def evaluate(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int) -> Evaluation:
-    """Embed every photograph with both bundles and score the three pairings.
+def evaluate(
+    teacher: ShotEncoder, student: ShotEncoder, protocol: Protocol, store: RowStore
+) -> Evaluation:
+    """Embed every photograph with both and score the three pairings.
 
-    workers: photographs embedded at once.  Before anything is embedded it raises `SpaceMismatch`
-    when the bundles speak different spaces, `InvalidConfiguration` when `gallery` is a student.
+    Raises as `see_with_both` does, and `InvalidConfiguration` when no query has anything to find.
     """
-    _require_a_pair(gallery, query)
-    teacher, is_read = embed(gallery, protocol.paths, workers=workers)
-    student, _ = embed(query, protocol.paths, workers=workers)
+    seen = see_with_both(teacher, student, protocol.paths, store)
     classes = np.array([p.relative_to(protocol.folder).parts[0] for p in protocol.paths])
-    asking, held = (rows[is_read[rows]] for rows in (protocol.queries, protocol.gallery))
+    asking, held = (rows[seen.is_read[rows]] for rows in (protocol.queries, protocol.gallery))
     alone = protocol.is_leave_one_out
-    same = _relevance(classes[asking], classes[held], is_leave_one_out=alone)
+    same = relevance(classes[asking], classes[held], is_leave_one_out=alone)
     matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
     own = np.flatnonzero(matched) if alone else None
 
@@ -96,65 +91,26 @@ def evaluate(gallery: Bundle, query: Bundle, protocol: Protocol, *, workers: int
         return score(asks[asking][matched], holds[held], same[matched], own=own)
 
     return Evaluation(
-        teacher_to_teacher=scored(teacher, teacher),
-        student_to_student=scored(student, student),
-        student_to_teacher=scored(student, teacher),
+        teacher_to_teacher=scored(seen.teacher, seen.teacher),
+        student_to_student=scored(seen.student, seen.student),
+        student_to_teacher=scored(seen.student, seen.teacher),
         queries_without_match=int((~matched).sum()),
-        skipped=int((~is_read).sum()),
+        skipped=int((~seen.is_read).sum()),
     )
 
 
-def embed(
-    bundle: Bundle, paths: Sequence[Path], *, workers: int
-) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Unit rows `[N, D]` and which photographs could be read; the rows of the others are 0."""
-    encoder = Encoder(bundle)
-    encoder.check()
-    rows = np.zeros((len(paths), bundle.space.dim), dtype=np.float32)
-    is_read = np.zeros(len(paths), dtype=np.bool_)
-    task = f"embedding with {bundle.manifest.name}"
-    with ThreadPoolExecutor(workers) as pool:
-        vectors = pool.map(lambda path: _encode(encoder, path), paths)
-        for number, vector in enumerate(track(vectors, total=len(paths), task=task)):
-            if vector is not None:
-                rows[number], is_read[number] = vector, True
-    if not is_read.any():
-        raise InvalidConfiguration(f"none of the {len(paths)} photographs could be read")
-    return rows, is_read
+def relevance(asking: Classes, held: Classes, *, is_leave_one_out: bool) -> NDArray[np.bool_]:
+    """Bool `[Q, G]`: the same class, and in leave-one-out not the query itself.
 
-
-def _require_a_pair(gallery: Bundle, query: Bundle) -> None:
-    if gallery.manifest.role != "gallery":
-        raise InvalidConfiguration(
-            f"{gallery.directory} is a query bundle (a student), expected the gallery's: give "
-            "--gallery the teacher and --query the student"
-        )
-    if gallery.space != query.space:
-        raise SpaceMismatch(
-            f"{query.manifest.name} speaks {query.space.id}, {gallery.manifest.name} speaks "
-            f"{gallery.space.id}: choose a student distilled from this teacher",
-            expected=(gallery.space.id,),
-            found=query.space.id,
-        )
-
-
-def _relevance(
-    asking: NDArray[np.str_], held: NDArray[np.str_], *, is_leave_one_out: bool
-) -> NDArray[np.bool_]:
-    same = asking[:, None] == held[None, :]
+    asking, held: the classes of the Q queries and of the G of the gallery.
+    Raises `InvalidConfiguration` when there is nothing to find for any query.
+    """
+    same: NDArray[np.bool_] = asking[:, None] == held[None, :]
     if is_leave_one_out:
         np.fill_diagonal(same, val=False)
     if not same.any():
         raise InvalidConfiguration(
-            "no query has a photograph of its class in the gallery: check the class folders"
+            "no query has a photograph of its class in the gallery: check the class folders, and "
+            "give classes of two photographs or more"
         )
-    relevant: NDArray[np.bool_] = same
-    return relevant
-
-
-def _encode(encoder: Encoder, path: Path) -> NDArray[np.float32] | None:
-    try:
-        return encoder.encode(path)
-    except InvalidImage as error:
-        log.warning("skipped %s: %s", path, error)
-        return None
+    return same

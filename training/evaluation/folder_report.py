@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lorgnette.bundle import Bundle
+from training.evaluation.encoders import Origin, ShotEncoder
 from training.evaluation.folder import Evaluation, Protocol, evaluate, read_protocol
+from training.evaluation.stored_rows import RowStore
 from training.files import write_json
 
 _LEAVE_ONE_OUT = (
@@ -18,13 +19,13 @@ _LEAVE_ONE_OUT = (
 
 
 def report(
-    gallery: Bundle,
-    query: Bundle,
+    teacher: ShotEncoder,
+    student: ShotEncoder,
     dataset: Path,
     *,
     splits: Path | None,
     json_out: Path | None,
-    workers: int,
+    store: RowStore,
 ) -> None:
     """Evaluate, print the table on stdout and remarks on stderr, and write the JSON if asked.
 
@@ -36,7 +37,7 @@ def report(
     elif not splits.is_file():
         splits = dataset / splits
     protocol = read_protocol(dataset, splits)
-    evaluation = evaluate(gallery, query, protocol, workers=workers)
+    evaluation = evaluate(teacher, student, protocol, store)
     scored = evaluation.teacher_to_teacher.queries
     title = f"{dataset.name}: {scored} queries, {len(protocol.gallery)} in the gallery"
     Console().print(table_of(evaluation, title=title))
@@ -45,7 +46,7 @@ def report(
     if evaluation.queries_without_match:
         remarks.print(f"{evaluation.queries_without_match} queries have no match: not scored")
     if json_out is not None:
-        write_json(json_out, _record(evaluation, protocol, gallery=gallery, query=query))
+        write_json(json_out, _record(evaluation, protocol, teacher.origin, student.origin))
 
 
 def table_of(evaluation: Evaluation, *, title: str) -> Table:
@@ -66,17 +67,13 @@ def table_of(evaluation: Evaluation, *, title: str) -> Table:
 
 
 def _record(
-    evaluation: Evaluation, protocol: Protocol, *, gallery: Bundle, query: Bundle
+    evaluation: Evaluation, protocol: Protocol, teacher: Origin, student: Origin
 ) -> dict[str, object]:
     """The figures with their conditions."""
     return {
-        "gallery": {"name": gallery.manifest.name, "version": gallery.manifest.version},
-        "query": {"name": query.manifest.name, "version": query.manifest.version},
-        "space": gallery.space.id,
-        "variants": {
-            "gallery": gallery.default_variant(),
-            "query": query.default_variant(),
-        },
+        "gallery": teacher.described(),
+        "query": student.described(),
+        "space": teacher.space.id,
         "dataset": protocol.folder.name,
         "protocol": "leave-one-out" if protocol.is_leave_one_out else "gallery and query",
         "photographs": {"queries": len(protocol.queries), "gallery": len(protocol.gallery)},

@@ -1,4 +1,4 @@
-"""A benchmark's photographs embedded once: by shards, resumable, memory-mapped."""
+"""Photographs embedded once, by whoever embeds them: by shards, resumable, memory-mapped."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidDataset, InvalidImage
+from lorgnette.errors import InvalidConfiguration, InvalidDataset, InvalidImage
 from lorgnette.vectors import Vectors
 from training.data.row_cache import Binding, RowCache
-from training.evaluation.encoders import ShotEncoder
+from training.evaluation.encoders import ShotEncoder, require_a_pair
 from training.evaluation.shots import Shot
 from training.files import sha256_of
 from training.progress import progress_bar
@@ -51,6 +53,46 @@ class RowStore:
                     bar.advance(number)
                 cache.put(first, rows)
         return cache
+
+
+@dataclass(frozen=True, eq=False)
+class SeenByBoth:
+    """teacher, student: unit rows `[N, D]`.  is_read: bool `[N]`; the rows of the others are 0."""
+
+    teacher: Vectors
+    student: Vectors
+    is_read: NDArray[np.bool_]
+
+
+@contextmanager
+def opened_store(directory: Path | None, *, workers: int) -> Iterator[RowStore]:
+    """The place for rows; None: one that is gone after the block."""
+    if directory is not None:
+        yield RowStore(directory, workers)
+        return
+    with TemporaryDirectory(prefix="lorgnette-vectors-") as temporary:
+        yield RowStore(Path(temporary), workers)
+
+
+def see_with_both(
+    teacher: ShotEncoder, student: ShotEncoder, paths: Sequence[Path], store: RowStore
+) -> SeenByBoth:
+    """Embed whole photographs with a teacher and its student; what cannot be read is left out.
+
+    Raises, before anything is embedded, `SpaceMismatch` when the two speak different spaces and
+    `InvalidConfiguration` when the teacher is a student; this also when nothing could be read.
+    """
+    require_a_pair(teacher.origin, student.origin)
+    shots = [Shot(path, None) for path in paths]
+    numbers = np.arange(len(shots), dtype=np.int64)
+    heavy, light = (
+        store.embed(encoder, shots, task=f"embedding with {encoder.origin.name}").rows(numbers)
+        for encoder in (teacher, student)
+    )
+    is_read = ~(_is_zero(heavy) | _is_zero(light))
+    if not is_read.any():
+        raise InvalidConfiguration(f"none of the {len(shots)} photographs could be read")
+    return SeenByBoth(heavy, light, is_read)
 
 
 def require_files(shots: Sequence[Shot]) -> None:

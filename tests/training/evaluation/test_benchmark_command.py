@@ -168,7 +168,7 @@ def test_a_set_without_boxes_has_nothing_to_leave_uncropped(
         ([], "either --dataset or --benchmark"),
         (["--dataset", "a", "--benchmark", "cub"], "either --dataset or --benchmark"),
         (["--dataset", "a"], "needs both --gallery and --query"),
-        (["--dataset", "a", "--gallery", "g", "--query", "q", "--vectors", "r"], "for --benchmark"),
+        (["--dataset", "a", "--gallery", "g", "--query", "q", "--ranks", "r"], "for --benchmark"),
         (["--benchmark", "cub", "--gallery", "g"], "--benchmark needs --root"),
         (["--benchmark", "cub", "--root", "r"], "--gallery or --query"),
         (["--benchmark", "birds", "--root", "r"], "'roxford5k'"),

@@ -18,8 +18,10 @@ from lorgnette.bundle import Bundle
 from lorgnette.errors import InvalidConfiguration, SpaceMismatch
 from tests.tiny_bundle import write_tiny_bundle
 from training.evaluation.cli import evaluate as evaluate_command
-from training.evaluation.folder import evaluate, read_protocol
+from training.evaluation.encoders import BundleEncoder
+from training.evaluation.folder import Evaluation, evaluate, read_protocol
 from training.evaluation.ranking import average_precision, score
+from training.evaluation.stored_rows import opened_store
 
 
 def _units(count: int, dim: int, *, seed: int) -> np.ndarray:
@@ -116,12 +118,40 @@ def test_without_splits_it_leaves_one_out_and_warns(
     assert "12 queries" in result.output
 
 
+def _evaluated(gallery: Bundle, query: Bundle, folder: Path) -> Evaluation:
+    protocol = read_protocol(folder, None)
+    with opened_store(None, workers=1) as store:
+        return evaluate(BundleEncoder(gallery), BundleEncoder(query), protocol, store)
+
+
+def test_trained_runs_are_scored_too_and_their_vectors_kept(
+    tmp_path: Path, experiment: Path
+) -> None:
+    """The second time no photograph is read: none of them can be by then."""
+    _write_classes(tmp_path / "things")
+    arguments = ["--gallery", experiment / "teacher", "--query", experiment / "student"]
+    arguments += ["--dataset", tmp_path / "things", "--vectors", tmp_path / "vectors"]
+    arguments += ["--json", tmp_path / "figures.json"]
+    figures = []
+    for _ in range(2):
+        result = CliRunner().invoke(_app(), [str(a) for a in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        figures.append(json.loads((tmp_path / "figures.json").read_text()))
+        for path in (tmp_path / "things").rglob("?.png"):
+            path.write_bytes(bytes(path.stat().st_size))
+    assert figures[0] == figures[1]
+    assert figures[0]["skipped"] == 1
+    assert figures[0]["gallery"]["name"] == "tiny-teacher"
+    assert figures[0]["query"]["trained_on"] == ["photos"]
+    assert 0 < figures[0]["scores"]["student_to_teacher"]["mean_ap"] <= 1
+
+
 def test_bundles_of_two_spaces_are_refused_before_any_work(tmp_path: Path) -> None:
     _write_classes(tmp_path / "things")
     one = write_tiny_bundle(tmp_path / "one", role="gallery", space_seed=0)
     other = write_tiny_bundle(tmp_path / "other", role="query", space_seed=1)
     with pytest.raises(SpaceMismatch) as caught:
-        evaluate(one, other, read_protocol(tmp_path / "things", None), workers=1)
+        _evaluated(one, other, tmp_path / "things")
     assert caught.value.expected == (one.space.id,)
     assert caught.value.found == other.space.id
 
@@ -131,7 +161,7 @@ def test_a_student_does_not_embed_the_gallery(
 ) -> None:
     _write_classes(tmp_path / "things")
     with pytest.raises(InvalidConfiguration, match="--gallery the teacher and --query the student"):
-        evaluate(student, teacher, read_protocol(tmp_path / "things", None), workers=1)
+        _evaluated(student, teacher, tmp_path / "things")
 
 
 def test_a_photograph_outside_every_class_folder_is_refused(tmp_path: Path) -> None:
@@ -148,7 +178,7 @@ def test_a_set_without_any_match_is_refused(
         (tmp_path / name).mkdir()
         Image.new("RGB", (20, 20), "red").save(tmp_path / name / "0.png")
     with pytest.raises(InvalidConfiguration, match="no query has a photograph of its class"):
-        evaluate(teacher, student, read_protocol(tmp_path, None), workers=1)
+        _evaluated(teacher, student, tmp_path)
 
 
 def test_evaluation_imports_no_torch() -> None:
