@@ -21,6 +21,9 @@ from training.schedule_spec import Schedule
 from training.schema import Count, Frozen, NotNegative, Positive, Share
 from training.yaml_file import read_yaml
 
+MADE = ("model.json", "checkpoint.pt")
+"""What a run leaves in its --out that must not be mistaken for another's."""
+
 Amp = Literal["none", "bf16", "fp16"]
 """The network's arithmetic; similarities and losses are float32 always."""
 
@@ -238,14 +241,31 @@ def config_sha256(config: BaseModel) -> str:
 
 
 def save_resolved(config: BaseModel, path: Path, *, git_commit: str) -> None:
-    """Write the configuration as JSON with its sha256, and the commit and machine it ran at."""
+    """Write the configuration as JSON with its sha256, and the commit and machine it ran at.
+
+    Raises `InvalidConfiguration` when beside it lies what another configuration made.
+    """
+    sha256 = config_sha256(config)
+    made = [name for name in MADE if (path.parent / name).exists()]
+    if made and sha256 != (found := _saved_sha256(path)):
+        raise InvalidConfiguration(
+            f"{path.parent} holds {' and '.join(made)} of another experiment (its configuration is "
+            f"{found[:12]}, this one's {sha256[:12]}): choose another --out, or delete them first"
+        )
     record = {
-        "sha256": config_sha256(config),
+        "sha256": sha256,
         "git_commit": git_commit,
         "hardware": hardware(),
         "config": config.model_dump(mode="json"),
     }
     write_json(path, record)
+
+
+def _saved_sha256(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_bytes())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not known"
 
 
 def _sentences(error: ValidationError) -> list[str]:

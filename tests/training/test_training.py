@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,8 +144,21 @@ def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(
 
 def test_another_experiment_in_the_same_directory_is_refused(experiment: Path) -> None:
     other = STUDENT["optimiser"] | {"backbone_lr": 5e-4}
-    with pytest.raises(InvalidConfiguration, match="of another experiment"):
+    before = (experiment / "student" / "config.json").read_bytes()
+    with pytest.raises(InvalidConfiguration, match=r"model\.json and checkpoint\.pt of another"):
         make(student_config(optimiser=other), experiment, experiment / "student")
+    assert (experiment / "student" / "config.json").read_bytes() == before
+
+
+def test_a_teacher_is_not_made_where_a_training_left_its_model(
+    experiment: Path, tmp_path: Path
+) -> None:
+    without = shutil.ignore_patterns("pooled")
+    shutil.copytree(experiment / "student", tmp_path / "student", ignore=without)
+    weights = _weights(tmp_path / "student")
+    with pytest.raises(InvalidConfiguration, match="choose another --out"):
+        make_teacher(teacher_config(), root=experiment, out=tmp_path / "student", command="tests")
+    assert _weights(tmp_path / "student") == weights
 
 
 def test_cached_rows_of_another_teacher_are_refused(experiment: Path, tmp_path: Path) -> None:
