@@ -12,9 +12,20 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from lorgnette.wire import ReindexRequest, SearchRequest
-from service.api import admin, events, generations, health, items, models, problems, search
+from service.api import (
+    admin,
+    events,
+    generations,
+    health,
+    items,
+    models,
+    problems,
+    search,
+    snapshots,
+)
 from service.api.body import BodyLimit
 from service.api.item_bodies import BatchBody, ItemBody
+from service.api.snapshots import SnapshotBody
 from service.auth import Keys, LocalNamesOnly
 from service.cors import SearchFromPages
 from service.drift import Drift
@@ -40,7 +51,7 @@ _PHOTOGRAPHS_ADMITTED = 32
 # One may embed while another commits; SQLite takes one write at a time anyway.
 _WRITERS = 2
 _WRITES_ADMITTED = 64
-_OWN_BODIES = (SearchRequest, ReindexRequest, ItemBody, BatchBody)
+_OWN_BODIES = (SearchRequest, ReindexRequest, ItemBody, BatchBody, SnapshotBody)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -73,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         items.router,
         events.router,
         generations.router,
+        snapshots.router,
     ):
         app.include_router(router)
     problems.install(app)
@@ -80,7 +92,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(
         BodyLimit,
         default=settings.max_body_bytes,
-        limits={search.IMAGE_PATH: settings.max_image_bytes},
+        limits={
+            search.IMAGE_PATH: settings.max_image_bytes,
+            items.ITEMS_PREFIX: settings.max_image_bytes,
+        },
     )
     if settings.cors_origins:
         app.add_middleware(SearchFromPages, origins=settings.cors_origins)

@@ -31,7 +31,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class BodyLimit:
     """ASGI middleware: 413 by `Content-Length`, and while streaming when that lied or was absent.
 
-    limits: bytes by path, for routes that differ from `default`.
+    limits: bytes by path, for routes that differ from `default`; one that ends in a slash means
+    everything below it.
     """
 
     def __init__(self, app: ASGIApp, *, default: int, limits: Mapping[str, int]) -> None:
@@ -44,13 +45,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limits.get(scope["path"], self._default)
+        limit = self._limit_of(scope["path"])
         stated = Headers(scope=scope).get("content-length", "0")
         # No server in front of us lets a malformed one through; then the count below decides.
         if stated.isdecimal() and int(stated) > limit:
             await problem_response(scope, _too_large(limit))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit=limit), send)
+
+    def _limit_of(self, path: str) -> int:
+        for known, limit in self._limits.items():
+            if path == known or (known.endswith("/") and path.startswith(known)):
+                return limit
+        return self._default
 
 
 def _counted(receive: Receive, *, limit: int) -> Receive:

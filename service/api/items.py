@@ -38,8 +38,7 @@ from service.state import Opened, state_of
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_door)])
 
-BATCH_PATH = "/admin/items:batch"
-ITEM_PATH = "/admin/items/{item_id:path}"
+ITEMS_PREFIX = "/admin/items/"
 MAX_LISTED = 1000
 
 _METADATA = TypeAdapter(dict[str, JsonValue])

@@ -28,7 +28,7 @@ from service.gallery.records import Stale
 
 log = logging.getLogger(__name__)
 
-OK, ACCEPTED, PARTIAL_CONTENT, NOT_MODIFIED = 200, 202, 206, 304
+OK, CREATED, ACCEPTED, PARTIAL_CONTENT, NOT_MODIFIED = 200, 201, 202, 206, 304
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 

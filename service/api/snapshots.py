@@ -1,0 +1,98 @@
+"""`/admin/snapshots`: take one, list them, go back to one."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict
+
+from lorgnette.errors import Conflict, DiskFull, NotFound, Unauthorized
+from service.api.body import documented_body, parse_json, read_body, require_json
+from service.api.doors import Ready, admin_door
+from service.api.problems import CREATED, RequestTimeout, UnsupportedMediaType, documented
+from service.gallery import backup
+from service.gallery.backup import SnapshotManifest
+from service.gallery.restore import restore as restore_gallery
+from service.state import state_of
+
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_door)])
+
+
+class SnapshotBody(BaseModel):
+    """`POST /admin/snapshots`. name: letters, digits, - and _; the time, when left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = None
+
+
+class SnapshotInfo(BaseModel):
+    """A snapshot. seq: the last write it holds; bytes: of all its files, links included."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    created_at: str
+    seq: int
+    items: int
+    bytes: int
+
+    @classmethod
+    def of(cls, manifest: SnapshotManifest) -> SnapshotInfo:
+        """What the manifest says, in short."""
+        return cls(
+            name=manifest.name,
+            created_at=manifest.created_at,
+            seq=manifest.seq,
+            items=manifest.items,
+            bytes=manifest.total_bytes,
+        )
+
+
+class SnapshotsResponse(BaseModel):
+    """`GET /admin/snapshots`: newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    snapshots: list[SnapshotInfo]
+
+
+@router.get("/snapshots", responses=documented(Unauthorized))
+async def snapshots(request: Request, opened: Ready) -> SnapshotsResponse:
+    """The snapshots that can be read."""
+    data = state_of(request).settings.data
+    found = await opened.job_lane.run(lambda: backup.listed(data))
+    return SnapshotsResponse(snapshots=[SnapshotInfo.of(manifest) for manifest in found])
+
+
+@router.post(
+    "/snapshots",
+    status_code=CREATED,
+    openapi_extra=documented_body(SnapshotBody),
+    responses=documented(Unauthorized, Conflict, UnsupportedMediaType, RequestTimeout, DiskFull),
+)
+async def take_snapshot(request: Request, opened: Ready) -> SnapshotInfo:
+    """Take a snapshot of this moment, while searches and writes go on."""
+    require_json(request)
+    asked = parse_json(SnapshotBody, await read_body(request))
+    data = state_of(request).settings.data
+    with opened.job_lane.admit():
+        taken = await opened.job_lane.run(
+            lambda: backup.create(opened.catalogue, data, name=asked.name)
+        )
+    return SnapshotInfo.of(taken)
+
+
+@router.post(
+    "/snapshots/{name}/restore",
+    responses=documented(Unauthorized, NotFound, Conflict, UnsupportedMediaType, DiskFull),
+)
+async def restore(name: str, request: Request, opened: Ready) -> SnapshotInfo:
+    """Make the gallery what it was then; what was written since is lost.
+
+    Every file is checked before anything is replaced. Every worker follows within a second.
+    """
+    require_json(request)
+    data = state_of(request).settings.data
+    with opened.job_lane.admit():
+        back = await opened.job_lane.run(lambda: restore_gallery(opened.catalogue, data, name))
+    return SnapshotInfo.of(back)

@@ -1,0 +1,147 @@
+"""What an operator does with a gallery: look at its generations, go back, let a space go, and
+take and restore snapshots. A running service follows within a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service import defaults
+
+if TYPE_CHECKING:
+    from service.gallery.catalogue import Catalogue
+
+Data = Annotated[
+    Path,
+    typer.Option(help="Directory that holds the gallery's data.", envvar="LORGNETTE_DATA"),
+]
+Name = Annotated[str, typer.Argument(help="The snapshot's name.", show_default=False)]
+
+
+def generations(*, data: Data = defaults.DATA) -> None:
+    """List the published generations, newest first, and which are live.
+
+    \b
+    Examples:
+      lorgnette generations
+      lorgnette generations --data /srv/gallery
+    """
+    from service.gallery import steering
+
+    with _opened(data):
+        for manifest, is_live in steering.listed(data):
+            typer.echo(
+                f"{manifest.generation:>6}  {'live' if is_live else '':4}  {manifest.created_at}  "
+                f"{manifest.count} photographs of {manifest.space.id} ({manifest.factory}, "
+                f"recall@10 {manifest.recall_at_10:.3f})"
+            )
+
+
+def promote(
+    generation: Annotated[int, typer.Argument(min=1, help="Its number.", show_default=False)],
+    *,
+    data: Data = defaults.DATA,
+) -> None:
+    """Make an older generation live again, after checking its files.
+
+    What was indexed after it is still found.
+
+    \b
+    Examples:
+      lorgnette generations
+      lorgnette promote 41
+    """
+    from service.gallery import steering
+
+    with _opened(data) as catalogue:
+        manifest = steering.promote(catalogue, data, generation, expected=None)
+    typer.echo(f"generation {generation} is live: {manifest.count} photographs")
+
+
+def retire(
+    space: Annotated[str, typer.Argument(help="The space's id.", show_default=False)],
+    *,
+    data: Data = defaults.DATA,
+) -> None:
+    """Let a space go after a teacher upgrade: its vectors and indexes are removed.
+
+    Students of that space are told from then on to fetch a new model. The last
+    live space is refused.
+
+    \b
+    Examples:
+      lorgnette retire landmarks-0123456789ab
+    """
+    from service.gallery import steering
+
+    with _opened(data) as catalogue:
+        steering.retire(catalogue, data, space)
+    typer.echo(f"{space} is retired")
+
+
+def snapshot_create(
+    name: Annotated[
+        str | None, typer.Argument(help="Letters, digits, - and _.", show_default="the time")
+    ] = None,
+    *,
+    data: Data = defaults.DATA,
+) -> None:
+    """Take a snapshot of the gallery while it is used, and print its directory.
+
+    \b
+    Examples:
+      lorgnette snapshot create
+      lorgnette snapshot create before-upgrade --data /srv/gallery
+    """
+    from service.gallery import backup
+
+    with _opened(data) as catalogue:
+        taken = backup.create(catalogue, data, name=name)
+    typer.echo(backup.directory_of(data, taken.name))
+
+
+def snapshot_list(*, data: Data = defaults.DATA) -> None:
+    """List the snapshots, newest first."""
+    from service.gallery import backup
+
+    for taken in backup.listed(data):
+        typer.echo(
+            f"{taken.name}  {taken.created_at}  {taken.items} items, {taken.total_bytes:,} bytes"
+        )
+
+
+def snapshot_restore(name: Name, *, data: Data = defaults.DATA) -> None:
+    """Make the gallery what it was; what was written since the snapshot is lost.
+
+    Every file is checked before anything is replaced. Also into a new --data
+    directory, into whose snapshots/ the snapshot was copied.
+
+    \b
+    Examples:
+      lorgnette snapshot list
+      lorgnette snapshot restore before-upgrade
+    """
+    from service.gallery.catalogue import Catalogue
+    from service.gallery.restore import restore
+
+    with closing(Catalogue.open(data)) as catalogue:
+        back = restore(catalogue, data, name)
+    typer.echo(f"{back.items} items are back as of {back.created_at}")
+
+
+@contextmanager
+def _opened(data: Path) -> Iterator[Catalogue]:
+    """The catalogue of a gallery that is there; nothing is made by looking for it."""
+    from lorgnette.errors import InvalidGallery
+    from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
+
+    if not (data / CATALOGUE_NAME).is_file():
+        raise InvalidGallery(
+            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
+        )
+    with closing(Catalogue.open(data)) as catalogue:
+        yield catalogue
