@@ -88,6 +88,12 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     problems.install(app)
+    _add_middleware(app, settings, state)
+    _describe_own_bodies(app)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, state: ServiceState) -> None:
     # The last one added is the outermost.
     app.add_middleware(
         BodyLimit,
@@ -105,8 +111,6 @@ def create_app(settings: Settings) -> FastAPI:
         state.tracing = open_tracing(settings.otlp_endpoint)
         app.add_middleware(RequestSpans, provider=state.tracing)
     app.add_middleware(RequestTelemetry, metrics=state.metrics)
-    _describe_own_bodies(app)
-    return app
 
 
 def _lifespan_of(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

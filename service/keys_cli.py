@@ -39,8 +39,7 @@ def create(
     A running service knows it at once.
 
     \b
-    Examples:
-      lorgnette keys create phones
+    Example:
       lorgnette keys create backups --scope admin --days 90
     """
     from service.keys import KeyFile, id_in

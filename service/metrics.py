@@ -29,19 +29,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Histogram(
-            "lorgnette_request_seconds",
-            "Time from a request's headers to its answer's end.",
-            ("route", "method", "status"),
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._stages = Histogram(
-            "lorgnette_stage_seconds",
-            "Time a search spends in one stage.",
-            ("stage",),
-            buckets=_SECONDS,
-            registry=self._registry,
+        self._requests = self._histogram(
+            "request_seconds", "Time of a request and its answer.", _SECONDS,
+            "route", "method", "status",
+        )  # fmt: skip
+        self._stages = self._histogram(
+            "stage_seconds", "Time a search spends in one stage.", _SECONDS, "stage"
         )
         self._problems = self._counter("problems", "Answers that were problems, by code.", "code")
         self._mismatches = self._counter("space_mismatches", "Queries of a space not live here.")
@@ -50,25 +43,23 @@ class Metrics:
         self.monitored = self._counter(
             "monitor_samples", "Sampled photographs, by what became of them.", "outcome"
         )
-        self.agreement = Histogram(
-            "lorgnette_agreement_at_10",
-            "Share of the teacher's ten nearest that the student's ten contain, a photograph.",
-            ("space",),
-            buckets=_TENTHS,
-            registry=self._registry,
-        )
-        self.top_scores = Histogram(
-            "lorgnette_query_top_score",
-            "Cosine of each query's best hit.",
-            ("space",),
-            buckets=_SCORES,
-            registry=self._registry,
+        self.agreement = self._histogram(
+            "agreement_at_10", "Share of the teacher's ten nearest the student finds.", _TENTHS,
+            "space",
+        )  # fmt: skip
+        self.top_scores = self._histogram(
+            "query_top_score", "Cosine of each query's best hit.", _SCORES, "space"
         )
         self.deciles = self._counter(
-            "query_deciles",
-            "Queries by the calibration's tenth their best hit falls in; without drift all alike.",
-            "space",
-            "decile",
+            "query_deciles", "Queries by the calibration's tenth of their best hit.",
+            "space", "decile",
+        )  # fmt: skip
+
+    def _histogram(
+        self, name: str, says: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"lorgnette_{name}", says, labels, buckets=buckets, registry=self._registry
         )
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:

@@ -14,6 +14,7 @@ from lorgnette.errors import MissingExtra
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
 
 SERVICE_NAME = "lorgnette"
 _QUIET = ("/healthz", "/readyz", "/metrics")
@@ -50,7 +51,7 @@ class RequestSpans:
         if scope["type"] != "http" or scope["path"] in _QUIET:
             await self._app(scope, receive, send)
             return
-        from opentelemetry.trace import SpanKind, Status, StatusCode
+        from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         status = 0
@@ -69,12 +70,18 @@ class RequestSpans:
             scope["method"], context=caller, kind=SpanKind.SERVER
         ) as span:
             await self._app(scope, receive, watched)
-            route = getattr(scope.get("route"), "path", "none")
-            span.update_name(f"{scope['method']} {route}")
-            span.set_attribute("http.request.method", scope["method"])
-            span.set_attribute("http.route", route)
-            span.set_attribute("http.response.status_code", status)
-            for name in ("request_id", "key_id"):
-                span.set_attribute(f"lorgnette.{name}", scope["state"].get(name, ""))
-            if status >= _SERVER_FAULTS:
-                span.set_status(Status(StatusCode.ERROR))
+            _describe(span, scope, status=status)
+
+
+def _describe(span: Span, scope: Scope, *, status: int) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    route = getattr(scope.get("route"), "path", "none")
+    span.update_name(f"{scope['method']} {route}")
+    span.set_attribute("http.request.method", scope["method"])
+    span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    for name in ("request_id", "key_id"):
+        span.set_attribute(f"lorgnette.{name}", scope["state"].get(name, ""))
+    if status >= _SERVER_FAULTS:
+        span.set_status(Status(StatusCode.ERROR))
