@@ -51,7 +51,7 @@ install: $(VENV)/.installed ## Create .venv with everything: service, training, 
 install-demo: $(DEMO_VENV)/.installed ## Create .venv-demo with the service alone: no torch
 
 test: lint test-service ## What CI runs: lint, the walls without torch, every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not torture"
 
 test-service: install-demo ## Import and run the SDK and the service where there is no torch
 	$(DEMO_BIN)/python -P tests/service_only.py

@@ -1,4 +1,5 @@
-"""Any sequence of writes, publications, rollbacks and restarts: results are brute force's."""
+"""Any sequence of writes, publications, rollbacks, restarts, snapshots and restores: results are
+those of brute force over a dict."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from service.gallery import generations, publish
+from service.gallery import backup, generations, publish, writes
 from service.gallery.catalogue import Catalogue
+from service.gallery.records import Put, Stamp
+from service.gallery.restore import restore
 from service.gallery.snapshot import LiveGallery
 from tests.service.gallery_rows import SPACE, brute_force, check_here, new_item
 
@@ -43,6 +46,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.truth: dict[str, Row] = {}
         self.key_of: dict[str, int] = {}
         self.stamp = 0
+        self.snapshots: list[tuple[str, dict[str, Row]]] = []
         self.open()
 
     def open(self) -> None:
@@ -84,6 +88,34 @@ class GalleryMachine(RuleBasedStateMachine):
         published = generations.published(self.data)
         generations.promote(self.data, published[pick % len(published)])
 
+    @precondition(lambda self: len(self.snapshots) < 3)
+    @rule()
+    def take_snapshot(self) -> None:
+        taken = backup.create(self.catalogue, self.data, name=f"s{len(self.snapshots)}")
+        assert taken.items == len(self.truth)
+        self.snapshots.append((taken.name, dict(self.truth)))
+
+    @precondition(lambda self: self.snapshots)
+    @rule(pick=st.integers(0, 2))
+    def restore_snapshot(self, pick: int) -> None:
+        name, truth = self.snapshots[pick % len(self.snapshots)]
+        restore(self.catalogue, self.data, name)
+        self.truth = dict(truth)
+
+    @rule(batch=st.dictionaries(ITEM_IDS, SIGNS, max_size=4), gone=st.sets(ITEM_IDS, max_size=3))
+    def write_batch(self, batch: dict[str, list[float]], gone: set[str]) -> None:
+        rows = {item_id: row_of(signs) for item_id, signs in batch.items() if item_id not in gone}
+        puts = [
+            Put(id=key, source="", stamp=Stamp(0, 0), metadata={}, vectors={SPACE: row})
+            for key, row in rows.items()
+        ]
+        written = writes.write(self.catalogue, puts, delete=sorted(gone))
+        assert (written.upserted, written.deleted) == (len(rows), len(gone & self.truth.keys()))
+        for item_id in gone:
+            self.truth.pop(item_id, None)
+        self.truth |= rows
+        self.key_of |= {entry.id: entry.key for entry in self.catalogue.known(SPACE.id)}
+
     @rule()
     def restart(self) -> None:
         self.close()
@@ -116,4 +148,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_quick")
 class TestGallery(GalleryMachine.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.torture
+@pytest.mark.usefixtures("_quick")
+class TestGalleryAtLength(GalleryMachine.TestCase):  # type: ignore[misc, name-defined]
+    settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
