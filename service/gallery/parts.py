@@ -27,7 +27,7 @@ _MANY_SHARE = 0.5
 """From here on the dead cost less to leave out afterwards."""
 
 _SELECTED_BATCH = 4
-"""A selector keeps FAISS from using BLAS: larger batches rather fetch too much."""
+"""A selector keeps an exact index from using BLAS: larger batches rather fetch too much there."""
 
 _MOST_FETCHED = 65_536
 """Rows read from the catalogue at most, when an approximate index found too few."""
@@ -105,7 +105,9 @@ class GenerationPart:
         """Search the index, fetching more until none is missing."""
         total, index = len(self.is_dead), self.generation.index
         is_selecting = (
-            self.count < _MANY_SHARE * total and len(rows) <= _SELECTED_BATCH and index.can_select
+            self.count < _MANY_SHARE * total
+            and index.can_select
+            and not (index.is_exact and len(rows) > _SELECTED_BATCH)
         )
         done: dict[int, Ranking] = {}
         # So many of the fetched are expected to live.
