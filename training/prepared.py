@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import InputSpec
 from training.config import Amp
 from training.data.augment import normalise
@@ -30,15 +31,31 @@ class Prepared(nn.Module):
         self.amp = amp
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns float32 unit rows `[N, D]`."""
+        """Returns float32 unit rows `[N, D]`.
+
+        Raises `InvalidConfiguration` for a single image whose batch statistics are wanted.
+        """
         place = next(self.network.parameters()).device
         prepared = normalise(images.to(place), self.spec)
         with torch.autocast(place.type, DTYPES[self.amp], enabled=self.amp != "none"):
-            rows: Tensor = self.network(prepared)
+            rows = self._rows(prepared)
         if rows.dtype == torch.float32:
             return rows
         # Of unit length to float32's precision again, as every loss assumes.
         return F.normalize(rows.float(), dim=-1)
+
+    def _rows(self, prepared: Tensor) -> Tensor:
+        try:
+            rows: Tensor = self.network(prepared)
+        except ValueError as error:
+            if len(prepared) > 1:
+                raise
+            raise InvalidConfiguration(
+                "a batch of one image has no statistics for the batch norms that train: give more "
+                "images a batch (also the last of an epoch, and each process's share, is one), or "
+                "say optimiser.norms: frozen and model.head.batch_norm: false"
+            ) from error
+        return rows
 
 
 def trained_view(student: Embedder, spec: Optimiser) -> Embedder:

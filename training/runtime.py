@@ -17,11 +17,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from lorgnette.errors import InvalidConfiguration
+from lorgnette.errors import InvalidConfiguration, NotEnoughMemory, Unreachable
 
 Value = TypeVar("Value")
 
 LOCK_NAME = ".lock"
+
+TORN = (".*.writing", "kept/*/.*.writing", "teacher/.*.writing", "pooled*/.*.writing")
+"""What a process that was killed while writing leaves in `out`, each as large as a checkpoint."""
 
 _PATIENCE = timedelta(days=2)
 """How long processes wait for each other: the first may have a large cache to fill."""
@@ -54,10 +57,13 @@ def run(out: Path, *, threads: int) -> Iterator[Place]:
 
     The group is what `torchrun` says in the environment: one process without it.  NCCL and one
     GPU a process where there are GPUs, else gloo on the CPU.
-    Raises `InvalidConfiguration` when `out` cannot be written or another process trains in it.
+    Raises `InvalidConfiguration` when `out` cannot be written or another process trains in it,
+    `NotEnoughMemory` and `Unreachable` for what torch says when memory, or another process, is
+    gone.
     """
     _keep_freed_memory()
     with (
+        _told(),
         _arithmetic(threads),
         _group() as place,
         _locked(out) if place.is_first else nullcontext(),
@@ -89,6 +95,27 @@ def spread(module: nn.Module, place: Place) -> None:
     if place.ranks > 1:
         for tensor in module.state_dict().values():
             dist.broadcast(tensor, src=0)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in a sentence what torch says in many, and in none of its own classes."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said:
+            raise NotEnoughMemory(
+                f"out of memory ({said}): make batches or images smaller (sampling, "
+                "schedule.sizes) and schedule.accumulate larger, or running.batch_size smaller if "
+                "it was not training yet; then run again"
+            ) from error
+        if isinstance(error, dist.DistError) or "gloo" in said:
+            raise Unreachable(
+                f"another process of this training is gone ({said}): look at what it said; the "
+                "same command goes on from the last checkpoint"
+            ) from error
+        raise
 
 
 @contextmanager
@@ -140,6 +167,8 @@ def _locked(out: Path) -> Iterator[None]:
             raise InvalidConfiguration(
                 f"another process is training in {out}: wait for it, or choose another --out"
             ) from error
+        for torn in (path for pattern in TORN for path in out.glob(pattern)):
+            torn.unlink(missing_ok=True)
         yield
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from lorgnette.errors import InvalidConfiguration
 from tests.training.networks import GLAM, GLAM_HEAD, network
 from tests.training.tiny_experiment import STUDENT
 from training.models.embedder import Embedder
@@ -45,3 +46,10 @@ def test_rows_of_half_precision_are_of_unit_length_in_float32() -> None:
     torch.testing.assert_close(half.norm(dim=1), torch.ones(3), rtol=1e-6, atol=0)
     assert not torch.equal(half, exact)
     assert (half * exact).sum(dim=1).min() > 0.99
+
+
+def test_a_single_image_cannot_train_a_batch_norm() -> None:
+    student = trained_view(Embedder(network(head=GLAM_HEAD)), _spec("frozen"))
+    prepared = Prepared(student, student.network.input, "none")
+    with pytest.raises(InvalidConfiguration, match="a batch of one image"):
+        prepared(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
