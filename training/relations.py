@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lorgnette.errors import InvalidConfiguration
 from training.embedded import Embedded
 from training.losses.relational import RelationalLoss
 from training.others import Others, Teacher, similarities
@@ -38,12 +39,20 @@ class RelationalTerm:
     loss: RelationalLoss
 
     def __call__(self, seen: Embedded) -> Tensor:
-        """Returns a scalar, the mean over groups.  The sampler's mask does not enter."""
+        """Returns a scalar, the mean over groups.  The sampler's mask does not enter.
+
+        Raises `InvalidConfiguration` for a batch where every view is related to itself alone.
+        """
         columns = self.others(seen)
         s = similarities(seen.anchors, columns.x)
         t = similarities(self.teacher.rows(seen.who, like=seen.rows), self.taught(seen).x)
         own = same_view(seen.who, columns.who)
         groups = self.among(seen.who, columns.who)
+        if all(bool(own[a][:, x].all()) for a, x in groups):
+            raise InvalidConfiguration(
+                f"a batch of {len(seen.anchors)} views has no two to relate (among: label asks for "
+                "several views of a label): give larger batches, or sample by class"
+            )
         losses = [self.loss(s[a][..., x], t[a][..., x], own[a][:, x]) for a, x in groups]
         return torch.stack(losses).mean()
 

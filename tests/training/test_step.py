@@ -283,6 +283,17 @@ def test_a_batch_that_teaches_nothing_is_refused(
         take_step(objective_of(TABLE[method], tmp_path), TinyStudent(), batch)
 
 
+@pytest.mark.parametrize(
+    ("method", "labels"), [("RKD", [0]), ("CSD", [0]), ("RAML", [0, 1, 2])], ids=str
+)
+def test_a_batch_without_relations_is_refused(
+    method: str, labels: list[int], tmp_path: Path
+) -> None:
+    terms = [term for term in TABLE[method] if term["kind"] == "relational"]
+    with pytest.raises(InvalidConfiguration, match="has no two to relate"):
+        take_step(objective_of(terms, tmp_path), TinyStudent(), batch_of(labels))
+
+
 def test_regression_needs_neither_labels_nor_negatives(tmp_path: Path) -> None:
     objective = objective_of([pair_term()], tmp_path, classes=None)
     assert take_step(objective, TinyStudent(), ONE_CLASS) > 0
