@@ -23,7 +23,7 @@ from training.teacher_encoder import TeacherEncoder
 
 
 @dataclass(frozen=True)
-class Judge:
+class HeldOutJudge:
     """Asks held-out photographs of a gallery.
 
     held: the gallery's rows by the teacher (asymmetric), or None: the model's own (symmetric).
@@ -91,8 +91,8 @@ def open_judge(
     teacher: TeacherEncoder | None,
     *,
     batch_size: int,
-) -> Judge:
-    """Judge by held-out photographs, their gallery embedded by the teacher once, if there is one.
+) -> HeldOutJudge:
+    """Judge by held-out photographs, whose gallery the teacher embeds once, if there is one.
 
     teacher: for the asymmetric pairing; None: symmetric.  batch_size: photographs embedded at once.
     """
@@ -101,7 +101,7 @@ def open_judge(
     held = None
     if teacher is not None:
         held = embed_whole(holding, teacher.embed, size_px=teacher.size_px, batch_size=batch_size)
-    return Judge(
+    return HeldOutJudge(
         asking=tuple(held_out.paths[row] for row in held_out.queries[matched]),
         holding=holding,
         relevant=held_out.relevant[matched],

@@ -25,7 +25,7 @@ from training.models.embedder import Embedder
 from training.runtime import ALONE
 from training.teacher_encoder import TorchTeacher, open_teacher
 from training.trained_model import load_model
-from training.validation import Judge, held_out, open_judge
+from training.validation import HeldOutJudge, held_out, open_judge
 
 SIZES = [3, 2, 2]
 
@@ -43,7 +43,7 @@ def held(experiment: Path) -> Path:
     return experiment
 
 
-def _judge(held: Path, student: Embedder, pairing: str, splits: str | None) -> Judge:
+def _judge(held: Path, student: Embedder, pairing: str, splits: str | None) -> HeldOutJudge:
     found = held_out(HeldFolder(folder="held", splits=splits), held)
     teacher = None
     if pairing == "asymmetric":

@@ -63,7 +63,7 @@ def open_subject(
     if splits is not None and not splits.is_file():
         splits = dataset / splits
     protocol = read_protocol(dataset, splits)
-    teacher, student = (open_encoder(path, multi_scale=None) for path in (gallery, query))
+    teacher, student = (open_encoder(path, resolution=None) for path in (gallery, query))
     return see(teacher, student, protocol, RowStore(rows, workers))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from training.evaluation.benchmark import Benchmark, BenchmarkResult, measure_one, measure_pair
 from training.evaluation.benchmark_report import report_benchmark
 from training.evaluation.benchmark_sets import read_benchmark
-from training.evaluation.encoders import MultiScale, ShotEncoder, open_encoder
+from training.evaluation.encoders import Resolution, ShotEncoder, open_encoder
 from training.evaluation.names import BenchmarkName
 from training.evaluation.stored_rows import RowStore, opened_store
 
@@ -17,7 +17,7 @@ from training.evaluation.stored_rows import RowStore, opened_store
 class Request:
     """One command.  At least one of gallery and query is given.
 
-    vectors: where they are kept; None: nowhere.  multi_scale: for runs; None: as they were made.
+    vectors: where they are kept; None: nowhere.  resolution: for runs; None: as they were made.
     whitening: a run whose last layer whitens the rows of both sides; None: nothing is added.
     """
 
@@ -27,7 +27,7 @@ class Request:
     query: Path | None
     distractors: Path | None
     is_cropped: bool
-    multi_scale: MultiScale | None
+    resolution: Resolution | None
     whitening: Path | None
     vectors: Path | None
     ranks: Path | None
@@ -60,7 +60,7 @@ def _measured(request: Request, benchmark: Benchmark, store: RowStore) -> Benchm
 
 
 def _encoder(path: Path, request: Request) -> ShotEncoder:
-    encoder = open_encoder(path, multi_scale=request.multi_scale)
+    encoder = open_encoder(path, resolution=request.resolution)
     if request.whitening is None:
         return encoder
     from training.evaluation.whitened_encoder import whitened_by

@@ -11,7 +11,7 @@ from training.evaluation.names import BenchmarkName
 from training.evaluation.options import DATASET, GALLERY, QUERY, SPLITS, WORKERS
 
 if TYPE_CHECKING:
-    from training.evaluation.encoders import MultiScale
+    from training.evaluation.encoders import Resolution
 
 GalleryOption = Annotated[Path | None, GALLERY]
 QueryOption = Annotated[Path | None, QUERY]
@@ -111,7 +111,7 @@ def evaluate(
         from training.evaluation.folder_report import report
         from training.evaluation.stored_rows import opened_store
 
-        teacher, student = (open_encoder(path, multi_scale=None) for path in (gallery, query))
+        teacher, student = (open_encoder(path, resolution=None) for path in (gallery, query))
         with opened_store(vectors, workers=workers) as store:
             report(teacher, student, dataset, splits=splits, json_out=json_out, store=store)
     elif benchmark is not None:
@@ -130,7 +130,7 @@ def evaluate(
                 query=query,
                 distractors=distractors,
                 is_cropped=not uncropped,
-                multi_scale=_multi_scale(image_size, scales),
+                resolution=_resolution(image_size, scales),
                 whitening=whitening,
                 vectors=vectors,
                 ranks=ranks,
@@ -148,8 +148,8 @@ def _refuse(*given: object) -> None:
         )
 
 
-def _multi_scale(image_size: int | None, scales: str | None) -> MultiScale | None:
-    from training.evaluation.encoders import MultiScale
+def _resolution(image_size: int | None, scales: str | None) -> Resolution | None:
+    from training.evaluation.encoders import Resolution
 
     if image_size is None:
         if scales is not None:
@@ -161,4 +161,4 @@ def _multi_scale(image_size: int | None, scales: str | None) -> MultiScale | Non
         factors = ()
     if not factors or not all(0 < factor <= 4 for factor in factors):
         raise typer.BadParameter(f"--scales: expected factors such as 1,0.7071,0.5, found {scales}")
-    return MultiScale(image_size, factors)
+    return Resolution(image_size, factors)

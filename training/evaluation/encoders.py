@@ -57,13 +57,13 @@ class ShotEncoder(Protocol):
 
 
 @dataclass(frozen=True)
-class MultiScale:
+class Resolution:
     """The published test protocol: keep the aspect, bound the longer side, average over scales.
 
-    image_size: the longer side in pixels.  scales: factors of it.
+    longer_px: the longer side in pixels.  scales: factors of it.
     """
 
-    image_size: int
+    longer_px: int
     scales: tuple[float, ...]
 
 
@@ -88,18 +88,18 @@ class BundleEncoder:
         return self._encoder.encode_pixels(read_shot(shot).pixels)
 
 
-def open_encoder(directory: Path, *, multi_scale: MultiScale | None) -> ShotEncoder:
+def open_encoder(directory: Path, *, resolution: Resolution | None) -> ShotEncoder:
     """Open a bundle, or the --out of `lorgnette whiten` or `lorgnette train`.
 
-    multi_scale: for a run only; None: squashed to the size it was made for, as its bundle does.
+    resolution: for a run only; None: squashed to the size it was made for, as its bundle does.
     Raises `InvalidConfiguration` when a bundle is asked for another size than its graph's,
     `InvalidBundle` when the directory holds neither.
     """
     if not (directory / MANIFEST_NAME).exists():
         from training.evaluation.run_encoder import open_run
 
-        return open_run(directory, multi_scale=multi_scale)
-    if multi_scale is not None:
+        return open_run(directory, resolution=resolution)
+    if resolution is not None:
         raise InvalidConfiguration(
             f"{directory} is a bundle: its graph resizes by itself, so --image-size and --scales "
             "cannot be kept; leave them out, or give the --out of `lorgnette train`"

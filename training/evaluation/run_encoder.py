@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lorgnette.vectors import unit_rows
 from training.data.augment import joint_size, normalise, squash
-from training.evaluation.encoders import MultiScale, Origin, ShotEncoder
+from training.evaluation.encoders import Origin, Resolution, ShotEncoder
 from training.evaluation.shots import Pixels, Shot, read_shot
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
@@ -47,9 +47,9 @@ class MultiScaleRun:
     embeddings averaged instead (GLAM).  The preparation says which.
     """
 
-    def __init__(self, embedder: Embedder, spec: ModelSpec, multi_scale: MultiScale) -> None:
+    def __init__(self, embedder: Embedder, spec: ModelSpec, resolution: Resolution) -> None:
         network = with_frozen_norms(embedder)
-        scales = multi_scale.scales
+        scales = resolution.scales
         if embedder.pools_to_unit_rows:
             power = embedder.pool.p.item()
             self._rows = power_mean_of_scales(network, scales=scales, exponent=power)
@@ -58,45 +58,45 @@ class MultiScaleRun:
             self._rows = average_of_scales(network, scales=scales)
             rule = "mean of embeddings"
         self._input = spec.network.input
-        self._image_size = multi_scale.image_size
+        self._longer_px = resolution.longer_px
         listed = ", ".join(f"{factor:g}" for factor in scales)
         self.origin = _origin(
             embedder,
             spec,
-            preparation=f"longer side {multi_scale.image_size} px, aspect kept, scales {listed}, "
+            preparation=f"longer side {resolution.longer_px} px, aspect kept, scales {listed}, "
             f"{rule}",
         )
 
     def encode(self, shot: Shot) -> NDArray[np.float32]:
         """See `ShotEncoder`."""
-        image = keep_aspect(read_shot(shot), image_size=self._image_size)
+        image = keep_aspect(read_shot(shot), longer_px=self._longer_px)
         with torch.inference_mode():
             row = self._rows(normalise(image[None], self._input))
         return _unit(row)
 
 
-def keep_aspect(shot: Pixels, *, image_size: int) -> Tensor:
-    """Resize so that the whole photograph's longer side would be `image_size`; never enlarge.
+def keep_aspect(shot: Pixels, *, longer_px: int) -> Tensor:
+    """Resize so that the whole photograph's longer side would be `longer_px`; never enlarge.
 
     shot: a whole photograph or a crop of one: a crop's longer side becomes
-    image_size · max(crop) / max(whole), so that things keep the size they have in the gallery
+    longer_px · max(crop) / max(whole), so that things keep the size they have in the gallery
     (cirtorch's rule for queries).  Returns uint8 `[3, h, w]`.
     """
     height, width = shot.pixels.shape[:2]
-    longer = min(max(height, width), max(1, round(image_size * shot.share)))
+    longer = min(max(height, width), max(1, round(longer_px * shot.share)))
     height, width = joint_size(width / height, size_px=longer)
     return squash(shot.pixels, height=height, width=width)
 
 
-def open_run(directory: Path, *, multi_scale: MultiScale | None) -> ShotEncoder:
+def open_run(directory: Path, *, resolution: Resolution | None) -> ShotEncoder:
     """Open the --out of `lorgnette whiten` or `lorgnette train`.
 
     Raises `InvalidBundle` when it holds no trained model, `BundleCorrupt` for damaged weights.
     """
     embedder, spec = load_model(directory)
-    if multi_scale is None:
+    if resolution is None:
         return SquashedRun(embedder, spec)
-    return MultiScaleRun(embedder, spec, multi_scale)
+    return MultiScaleRun(embedder, spec, resolution)
 
 
 def _origin(embedder: Embedder, spec: ModelSpec, *, preparation: str) -> Origin:

@@ -12,9 +12,6 @@ from torch import Tensor
 from lorgnette.errors import InvalidConfiguration
 from training.models.embedder import Embedder
 
-AML_SCALES = (1.0, 2**-0.5, 0.5)
-"""Of images whose longer side is 1024 px.  Budnik and Avrithis, CVPR 2021; cirtorch."""
-
 
 @dataclass(frozen=True)
 class MultiScale:

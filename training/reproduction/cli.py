@@ -54,13 +54,13 @@ def reproduce(
       lorgnette reproduce aml-asymmetric --data ~/sets --out runs/aml --rows regression
       lorgnette reproduce metrix --data ~/sets --out runs/metrix
     """
-    from training.reproduction.rows import Place, lorgnette
+    from training.reproduction.rows import Folders, lorgnette
     from training.reproduction.table import markdown_of
     from training.reproduction.table import reproduce as run
 
-    place = Place(configs=CONFIGS, data=data, out=out, teacher=teacher, whitening=whitening)
+    folders = Folders(configs=CONFIGS, data=data, out=out, teacher=teacher, whitening=whitening)
     only = [] if rows is None else [name.strip() for name in rows.split(",")]
-    done = run(table, place, only=only, command=lorgnette)
+    done = run(table, folders, only=only, command=lorgnette)
     typer.echo(markdown_of(done))
     if done.failures:
         raise typer.Exit(1)

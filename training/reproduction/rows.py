@@ -30,7 +30,7 @@ class RowFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class Folders:
     """configs: folder of the YAMLs.  data: root of the data sets.  out: of everything made here.
 
     teacher: a teacher made elsewhere, or None: the table's own.  whitening: a run whose last layer
@@ -70,21 +70,21 @@ def lorgnette(arguments: Sequence[str]) -> None:
         raise RowFailed(f"`lorgnette {' '.join(arguments)}` ended with {done.returncode}")
 
 
-def reproduce_row(row: Row, table: PublishedTable, place: Place, command: Command) -> RowResult:
+def reproduce_row(row: Row, table: PublishedTable, folders: Folders, command: Command) -> RowResult:
     """Train what is not trained, evaluate what is not evaluated, read the figures.
 
     Interrupted and called again, it goes on.  Raises `RowFailed`, and `InvalidConfiguration` when
     the run there was made from another configuration or the YAML is wrong.
     """
-    config = load_config(place.configs / row.config, TrainConfig)
-    teacher = _teacher(table, place, command) if config.role == "query" else None
-    run = place.has(row.config, table) or _trained(row.config, place, command, teacher=teacher)
+    config = load_config(folders.configs / row.config, TrainConfig)
+    teacher = _teacher(table, folders, command) if config.role == "query" else None
+    run = folders.has(row.config, table) or _trained(row.config, folders, command, teacher=teacher)
     pairing: Pairing = table.pairing if teacher else "teacher_to_teacher"
     models = ["--gallery", str(teacher), "--query", str(run)] if teacher else []
     models = models or ["--gallery", str(run)]
     records = {
         name: _evaluated(
-            name, models, table, out=place.run(row.config), place=place, command=command
+            name, models, table, out=folders.run(row.config), folders=folders, command=command
         )
         for name in table.benchmarks()
     }
@@ -101,16 +101,16 @@ def reproduce_row(row: Row, table: PublishedTable, place: Place, command: Comman
     )
 
 
-def _teacher(table: PublishedTable, place: Place, command: Command) -> Path:
-    if place.teacher is not None:
-        return place.teacher
+def _teacher(table: PublishedTable, folders: Folders, command: Command) -> Path:
+    if folders.teacher is not None:
+        return folders.teacher
     assert table.teacher is not None, "a table of students names their teacher"
-    return _trained(table.teacher, place, command, teacher=None)
+    return _trained(table.teacher, folders, command, teacher=None)
 
 
-def _trained(config: str, place: Place, command: Command, *, teacher: Path | None) -> Path:
+def _trained(config: str, folders: Folders, command: Command, *, teacher: Path | None) -> Path:
     """The finished run, trained if need be.  Raises `InvalidConfiguration` for another's run."""
-    path, out = place.configs / config, place.run(config)
+    path, out = folders.configs / config, folders.run(config)
     if (out / SPEC_NAME).exists():
         found, wanted = _config_of(out), config_sha256(load_config(path, TrainConfig))
         if found != wanted:
@@ -120,7 +120,7 @@ def _trained(config: str, place: Place, command: Command, *, teacher: Path | Non
             )
         return out
     taught = [] if teacher is None else ["--teacher", str(teacher)]
-    command(["train", str(path), "--data", str(place.data), *taught, "--out", str(out)])
+    command(["train", str(path), "--data", str(folders.data), *taught, "--out", str(out)])
     return out
 
 
@@ -139,19 +139,19 @@ def _evaluated(
     table: PublishedTable,
     *,
     out: Path,
-    place: Place,
+    folders: Folders,
     command: Command,
 ) -> Any:
     """The record `lorgnette evaluate --json` wrote; written now if these models have none."""
     test = [] if table.image_size is None else ["--image-size", str(table.image_size)]
     test += ["--scales", ",".join(map(str, table.scales))] if test else []
     # A network alone has its own whitening folded in.
-    if place.whitening is not None and len(models) > 2:
-        test += ["--whitening", str(place.whitening)]
+    if folders.whitening is not None and len(models) > 2:
+        test += ["--whitening", str(folders.whitening)]
     path = out / "evaluation" / f"{name}-{_key(models, test)}.json"
     if not path.exists():
-        arguments = ["--benchmark", name, "--root", str(place.data), *test]
-        kept = ["--vectors", str(place.out / "vectors"), "--json", str(path)]
+        arguments = ["--benchmark", name, "--root", str(folders.data), *test]
+        kept = ["--vectors", str(folders.out / "vectors"), "--json", str(path)]
         command(["evaluate", *models, *arguments, *kept])
     return json.loads(path.read_text(encoding="utf-8"))
 

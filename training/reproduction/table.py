@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from lorgnette.errors import InvalidConfiguration
 from training.files import write_atomically, write_json
 from training.reproduction.published import TABLES, Published, PublishedTable, Row, TableName
-from training.reproduction.rows import Command, Place, RowFailed, RowResult, reproduce_row
+from training.reproduction.rows import Command, Folders, RowFailed, RowResult, reproduce_row
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Reproduction:
 
 
 def reproduce(
-    name: TableName, place: Place, *, only: Sequence[str], command: Command
+    name: TableName, folders: Folders, *, only: Sequence[str], command: Command
 ) -> Reproduction:
-    """Run a table's rows in order; after each one the table so far is written into `place.out`.
+    """Run a table's rows in order; after each one the table so far is written into `folders.out`.
 
     only: names of the YAMLs without folder and ending; none: all rows.
     Raises `InvalidConfiguration` for a name the table has not.
@@ -35,11 +35,11 @@ def reproduce(
     failures: dict[str, str] = {}
     for row in _chosen(table, only):
         try:
-            results.append((row, reproduce_row(row, table, place, command)))
+            results.append((row, reproduce_row(row, table, folders, command)))
         except RowFailed as error:
             failures[row.config] = str(error)
         done = Reproduction(name, tuple(results), dict(failures))
-        stem = place.out / name
+        stem = folders.out / name
         write_json(stem.with_suffix(".json"), record_of(done))
         write_atomically(stem.with_suffix(".md"), markdown_of(done).encode())
     return done

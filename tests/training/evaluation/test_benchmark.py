@@ -23,7 +23,7 @@ from tests.tiny_bundle import write_tiny_bundle
 from training.data.public.layout import Box
 from training.evaluation.benchmark import Benchmark, measure_one, measure_pair
 from training.evaluation.benchmark_report import record_of, remarks_on, tables_of, write_ranks
-from training.evaluation.encoders import BundleEncoder, MultiScale, open_encoder, saw_landmarks_of
+from training.evaluation.encoders import BundleEncoder, Resolution, open_encoder, saw_landmarks_of
 from training.evaluation.judges import Gldv2Judge, LabelsJudge, RevisitedJudge
 from training.evaluation.landmarks import RevisitedTruth
 from training.evaluation.shots import Shot, read_shot
@@ -327,7 +327,7 @@ def test_the_ranks_file_holds_order_places_names_and_protocol(
 
 def test_a_bundle_cannot_be_asked_for_another_size(teacher: Bundle) -> None:
     with pytest.raises(InvalidConfiguration, match="its graph resizes by itself"):
-        open_encoder(teacher.directory, multi_scale=MultiScale(1024, (1.0,)))
+        open_encoder(teacher.directory, resolution=Resolution(1024, (1.0,)))
 
 
 def test_a_box_counts_pixels_of_the_upright_photograph(tmp_path: Path) -> None:

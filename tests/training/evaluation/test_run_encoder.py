@@ -20,7 +20,7 @@ from tests.training.networks import GLAM_HEAD, network
 from training.data.augment import normalise, squash
 from training.data.public.layout import Box
 from training.evaluation.cli import evaluate
-from training.evaluation.encoders import MultiScale, open_encoder
+from training.evaluation.encoders import Resolution, open_encoder
 from training.evaluation.run_encoder import keep_aspect
 from training.evaluation.shots import Pixels, Shot, read_shot
 from training.evaluation.whitened_encoder import whitened_by
@@ -47,7 +47,7 @@ def _noise(height: int, width: int) -> np.ndarray:
 def test_the_longer_side_follows_the_whole_photograph(
     height: int, width: int, share: float, expected: tuple[int, int]
 ) -> None:
-    resized = keep_aspect(Pixels(_noise(height, width), share), image_size=100)
+    resized = keep_aspect(Pixels(_noise(height, width), share), longer_px=100)
     assert tuple(resized.shape) == (3, *expected)
     assert resized.dtype == torch.uint8
 
@@ -56,7 +56,7 @@ def test_what_a_crop_shows_has_the_size_it_has_in_the_whole(tmp_path: Path) -> N
     Image.fromarray(_noise(200, 400)).save(tmp_path / "a.png")
     whole = read_shot(Shot(tmp_path / "a.png", None))
     crop = read_shot(Shot(tmp_path / "a.png", Box(100, 0, 300, 200)))
-    large, small = keep_aspect(whole, image_size=100), keep_aspect(crop, image_size=100)
+    large, small = keep_aspect(whole, longer_px=100), keep_aspect(crop, longer_px=100)
     assert tuple(large.shape[1:]) == (50, 100)
     assert tuple(small.shape[1:]) == (50, 50)
     # Away from the cut edges the same pixels were averaged.
@@ -79,10 +79,10 @@ def _saved(directory: Path, described: dict[str, object]) -> Path:
     return directory
 
 
-def _slow_row(shot: Shot, directory: Path, *, image_size: int, scales: list[float]) -> np.ndarray:
+def _slow_row(shot: Shot, directory: Path, *, longer_px: int, scales: list[float]) -> np.ndarray:
     """The published rule for a network that pools to unit rows, step by step, in float64."""
     embedder, spec = load_model(directory)
-    image = normalise(keep_aspect(read_shot(shot), image_size=image_size)[None], spec.network.input)
+    image = normalise(keep_aspect(read_shot(shot), longer_px=longer_px)[None], spec.network.input)
     power = embedder.pool.p.item()
     total = 0.0
     with torch.inference_mode():
@@ -99,10 +99,10 @@ def _slow_row(shot: Shot, directory: Path, *, image_size: int, scales: list[floa
 def test_several_scales_equal_the_published_rule(tmp_path: Path) -> None:
     directory = _saved(tmp_path / "run", {})
     Image.fromarray(_noise(150, 220)).save(tmp_path / "a.png")
-    encoder = open_encoder(directory, multi_scale=MultiScale(96, (1.0, 0.7071, 0.5)))
+    encoder = open_encoder(directory, resolution=Resolution(96, (1.0, 0.7071, 0.5)))
     for box in (None, Box(20, 10, 160, 140)):
         shot = Shot(tmp_path / "a.png", box)
-        slow = _slow_row(shot, directory, image_size=96, scales=[1.0, 0.7071, 0.5])
+        slow = _slow_row(shot, directory, longer_px=96, scales=[1.0, 0.7071, 0.5])
         np.testing.assert_allclose(encoder.encode(shot), slow, atol=2e-5)
     assert encoder.origin.preparation == (
         "longer side 96 px, aspect kept, scales 1, 0.7071, 0.5, power mean of pooled rows"
@@ -113,7 +113,7 @@ def test_several_scales_equal_the_published_rule(tmp_path: Path) -> None:
 def test_a_head_that_takes_rows_as_pooled_has_its_embeddings_averaged(tmp_path: Path) -> None:
     directory = _saved(tmp_path / "run", {"head": GLAM_HEAD})
     Image.fromarray(_noise(60, 90)).save(tmp_path / "a.png")
-    encoder = open_encoder(directory, multi_scale=MultiScale(64, (1.0, 0.5)))
+    encoder = open_encoder(directory, resolution=Resolution(64, (1.0, 0.5)))
     assert "mean of embeddings" in encoder.origin.preparation
     assert np.linalg.norm(encoder.encode(Shot(tmp_path / "a.png", None))) == pytest.approx(1)
 
@@ -121,7 +121,7 @@ def test_a_head_that_takes_rows_as_pooled_has_its_embeddings_averaged(tmp_path: 
 def test_a_run_squashes_as_its_bundle_would(tmp_path: Path) -> None:
     directory = _saved(tmp_path / "run", {})
     Image.fromarray(_noise(60, 90)).save(tmp_path / "a.png")
-    encoder = open_encoder(directory, multi_scale=None)
+    encoder = open_encoder(directory, resolution=None)
     embedder, spec = load_model(directory)
     side = spec.network.input.size_px
     image = squash(_noise(60, 90), height=side, width=side)
@@ -153,9 +153,9 @@ def test_a_whitening_at_the_test_is_the_one_folded_in(tmp_path: Path) -> None:
     plain = _saved(tmp_path / "plain", {"head": None, "dim": 256})
     Image.fromarray(_noise(80, 120)).save(tmp_path / "a.png")
     shot = Shot(tmp_path / "a.png", Box(10, 10, 90, 70))
-    size = MultiScale(64, (1.0, 0.5))
-    encoder = whitened_by(folded, open_encoder(plain, multi_scale=size))
-    expected = open_encoder(folded, multi_scale=size).encode(shot)
+    size = Resolution(64, (1.0, 0.5))
+    encoder = whitened_by(folded, open_encoder(plain, resolution=size))
+    expected = open_encoder(folded, resolution=size).encode(shot)
     np.testing.assert_allclose(encoder.encode(shot), expected, atol=2e-5)
     assert encoder.origin.space.dim == 8
     assert "whitened at the test by tiny's last layer" in encoder.origin.preparation
@@ -165,15 +165,15 @@ def test_a_layer_that_is_no_whitening_of_these_rows_is_refused(tmp_path: Path) -
     folded = _saved(tmp_path / "folded", {})
     plain = _saved(tmp_path / "plain", {"head": None, "dim": 256})
     glam = _saved(tmp_path / "glam", {"head": GLAM_HEAD})
-    encoder = open_encoder(plain, multi_scale=None)
+    encoder = open_encoder(plain, resolution=None)
     with pytest.raises(InvalidConfiguration, match="no head"):
         whitened_by(plain, encoder)
     with pytest.raises(InvalidConfiguration, match="is no whitening"):
         whitened_by(glam, encoder)
     with pytest.raises(InvalidConfiguration, match="takes rows of 256 numbers, tiny gives 8"):
-        whitened_by(folded, open_encoder(folded, multi_scale=None))
+        whitened_by(folded, open_encoder(folded, resolution=None))
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidBundle, match="holds no trained model"):
-        open_encoder(tmp_path, multi_scale=None)
+        open_encoder(tmp_path, resolution=None)

@@ -12,12 +12,14 @@ from lorgnette.errors import InvalidConfiguration
 from tests.training.networks import GLAM_HEAD, MODEL, network
 from training.models.embedder import Embedder
 from training.models.multi_scale import (
-    AML_SCALES,
     MultiScale,
     average_of_scales,
     power_mean_of_scales,
     scaled,
 )
+
+AML_SCALES = (1.0, 2**-0.5, 0.5)
+"""Of images whose longer side is 1024 px.  Budnik and Avrithis, CVPR 2021; cirtorch."""
 
 
 def _images(height: int = 70, width: int = 51) -> Tensor:

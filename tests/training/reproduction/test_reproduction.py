@@ -23,7 +23,7 @@ from training.evaluation.cli import evaluate
 from training.models.embedder import Embedder
 from training.reproduction.cli import CONFIGS
 from training.reproduction.published import TABLES
-from training.reproduction.rows import Place, RowFailed, lorgnette
+from training.reproduction.rows import Folders, RowFailed, lorgnette
 from training.reproduction.table import reproduce
 from training.space import space_of
 from training.trained_model import ModelSpec, save_model
@@ -55,7 +55,7 @@ def _write_small(name: str, configs: Path, *, like: str | None = None) -> None:
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """Small configurations of a few rows, and stand-ins of the benchmarks they are tested on."""
     root = tmp_path_factory.mktemp("ground")
     write_classes(root / "data" / "classes", [PER_CLASS] * CLASSES)
@@ -67,7 +67,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Place:
     teacher = TABLES["aml-asymmetric"].teacher
     assert teacher is not None
     _write_small(teacher, root / "configs", like="aml/student_alone_2048.yaml")
-    return Place(root / "configs", root / "data", root / "out", teacher=None, whitening=None)
+    return Folders(root / "configs", root / "data", root / "out", teacher=None, whitening=None)
 
 
 def test_every_row_of_every_table_is_a_configuration_we_ship() -> None:
@@ -82,7 +82,7 @@ def test_every_row_of_every_table_is_a_configuration_we_ship() -> None:
     assert {row.config for row in TABLES["aml-asymmetric"].rows} < aml
 
 
-def test_a_teacher_a_row_and_a_failure(ground: Place) -> None:
+def test_a_teacher_a_row_and_a_failure(ground: Folders) -> None:
     command = InProcess(broken="rkd")
     done = reproduce("aml-asymmetric", ground, only=["regression", "rkd"], command=command)
     verbs = [call[0] for call in command.calls]
@@ -112,7 +112,7 @@ def test_a_teacher_a_row_and_a_failure(ground: Place) -> None:
 
 
 def test_students_and_teacher_are_whitened_at_the_test_when_asked(
-    ground: Place, tmp_path: Path
+    ground: Folders, tmp_path: Path
 ) -> None:
     embedder = Embedder(network(adapt_dim=8, dim=4))
     provenance = Provenance(
@@ -124,7 +124,7 @@ def test_students_and_teacher_are_whitened_at_the_test_when_asked(
         role="gallery", name="lw", network=embedder.network, space=space, provenance=provenance
     )
     save_model(tmp_path / "lw", embedder, spec)
-    plain = Place(ground.configs, ground.data, tmp_path / "out", teacher=None, whitening=None)
+    plain = Folders(ground.configs, ground.data, tmp_path / "out", teacher=None, whitening=None)
     command = InProcess()
     without = reproduce("aml-asymmetric", plain, only=["regression"], command=command)
     asked = dataclasses.replace(plain, whitening=tmp_path / "lw")
@@ -135,7 +135,7 @@ def test_students_and_teacher_are_whitened_at_the_test_when_asked(
     assert without.results[0][1].protocols != whitened.results[0][1].protocols
 
 
-def test_a_network_alone_is_compared_with_itself(ground: Place) -> None:
+def test_a_network_alone_is_compared_with_itself(ground: Folders) -> None:
     command = InProcess()
     done = reproduce("metrix", ground, only=["contrastive_feature"], command=command)
     ((row, result),) = done.results
@@ -147,17 +147,17 @@ def test_a_network_alone_is_compared_with_itself(ground: Place) -> None:
     assert "--image-size" not in evaluated
 
 
-def test_a_run_of_another_configuration_is_refused(ground: Place, tmp_path: Path) -> None:
+def test_a_run_of_another_configuration_is_refused(ground: Folders, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "metrix" / "contrastive_feature"
     run.mkdir(parents=True)
     (run / "model.json").write_text("{}")
     (run / "config.json").write_text(json.dumps({"sha256": "0" * 64}))
-    place = Place(ground.configs, ground.data, tmp_path, teacher=None, whitening=None)
+    folders = Folders(ground.configs, ground.data, tmp_path, teacher=None, whitening=None)
     with pytest.raises(InvalidConfiguration, match="a run of another configuration"):
-        reproduce("metrix", place, only=["contrastive_feature"], command=InProcess())
+        reproduce("metrix", folders, only=["contrastive_feature"], command=InProcess())
 
 
-def test_an_unknown_row_is_refused(ground: Place) -> None:
+def test_an_unknown_row_is_refused(ground: Folders) -> None:
     with pytest.raises(InvalidConfiguration, match=r"no row birds: expected some of .*baseline"):
         reproduce("glam", ground, only=["birds"], command=InProcess())
 
@@ -168,8 +168,8 @@ def test_a_command_that_fails_fails_its_row() -> None:
 
 
 @pytest.mark.slow
-def test_a_row_by_the_real_command(ground: Place, tmp_path: Path) -> None:
-    place = dataclasses.replace(ground, out=tmp_path / "out")
-    done = reproduce("metrix", place, only=["contrastive_feature"], command=lorgnette)
+def test_a_row_by_the_real_command(ground: Folders, tmp_path: Path) -> None:
+    folders = dataclasses.replace(ground, out=tmp_path / "out")
+    done = reproduce("metrix", folders, only=["contrastive_feature"], command=lorgnette)
     assert not done.failures
     assert "| + feature |" in (tmp_path / "out" / "metrix.md").read_text()
