@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import re
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from lorgnette.errors import InvalidConfiguration, MissingExtra
+from lorgnette.errors import InvalidConfiguration
 from tests.training.photographs import write_classes
 from tests.training.tiny_experiment import changed, gallery_config, make, student_config
 from training.averaging import State, copied
@@ -23,7 +22,7 @@ from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.lesson import Lesson, lesson_of
 from training.loop import CHECKPOINT_NAME, Desk, begin, fit
-from training.metrics import BOARD_NAME, METRICS_NAME, open_log
+from training.metrics import METRICS_NAME, open_log
 from training.models.pretrained import pretrained
 from training.runtime import ALONE
 from training.trained_model import WEIGHTS_NAME, load_model
@@ -265,62 +264,3 @@ def test_an_overflow_in_float16_skips_the_step_and_lowers_the_scale(
     assert progress.scaler.get_scale() < 2.0**40
     for name, parameter in progress.student.named_parameters():
         assert torch.equal(before[name], parameter), name
-
-
-def test_a_gallery_model_takes_no_teacher_and_a_query_model_needs_one(
-    ground: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InvalidConfiguration, match="leave --teacher out"):
-        make(gallery_config(), ground, tmp_path / "a", teacher=ground / "teacher")
-    with pytest.raises(InvalidConfiguration, match="give --teacher"):
-        make_alone(student_config(), ground, tmp_path / "b")
-
-
-def make_alone(config: TrainConfig, root: Path, out: Path) -> None:
-    """Without a teacher, whatever the role."""
-    from training.student import make_student
-
-    make_student(config, root=root, teacher=None, out=out, command="tests", place=ALONE)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"older"])
-def test_a_damaged_checkpoint_says_the_way_out(
-    content: bytes, ground: Path, tmp_path: Path
-) -> None:
-    config = changed(gallery_config(), schedule={"steps": 1})
-    make(config, ground, tmp_path / "out")
-    path = tmp_path / "out" / CHECKPOINT_NAME
-    if content == b"older":
-        torch.save({"step": 1}, path)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(InvalidConfiguration, match=r"is not a checkpoint.*delete it"):
-        make(config, ground, tmp_path / "out")
-
-
-def test_tensorboard_gets_the_same_figures(ground: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    config = changed(gallery_config(), schedule={"steps": 1}, running={"tensorboard": True})
-    make(config, ground, tmp_path / "out")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(tmp_path / "out" / BOARD_NAME))
-    events.Reload()
-    (point,) = events.Scalars("loss")
-    assert point.value == pytest.approx(_lines(tmp_path / "out")[0]["loss"])
-
-
-def test_a_missing_tensorboard_names_the_extra(
-    ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name.startswith("torch.utils.tensorboard"):
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    config = changed(gallery_config(), running={"tensorboard": True})
-    with pytest.raises(MissingExtra, match=r"lorgnette-app\[tensorboard\]"):
-        make(config, ground, tmp_path / "out")

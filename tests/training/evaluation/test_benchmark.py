@@ -15,7 +15,6 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import (
     InvalidConfiguration,
     InvalidDataset,
-    InvalidImage,
     InvalidVector,
     SpaceMismatch,
 )
@@ -23,34 +22,13 @@ from tests.tiny_bundle import write_tiny_bundle
 from training.data.public.layout import Box
 from training.evaluation.benchmark import Benchmark, measure_one, measure_pair
 from training.evaluation.benchmark_report import record_of, remarks_on, tables_of, write_ranks
-from training.evaluation.encoders import BundleEncoder, Resolution, open_encoder, saw_landmarks_of
+from training.evaluation.encoders import BundleEncoder
 from training.evaluation.judges import Gldv2Judge, LabelsJudge, RevisitedJudge
 from training.evaluation.landmarks import RevisitedTruth
-from training.evaluation.shots import Shot, read_shot
+from training.evaluation.shots import Shot
 from training.evaluation.stored_rows import RowStore
 
 NONE = np.array([], dtype=np.int64)
-
-
-def _write(path: Path, base: np.ndarray, random: np.random.Generator) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noisy = np.clip(base + random.integers(-25, 25, base.shape), 0, 255).astype(np.uint8)
-    Image.fromarray(noisy).resize((60, 40)).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three things, five pictures of each, and ten of nothing."""
-    folder = tmp_path_factory.mktemp("pictures")
-    random = np.random.default_rng(3)
-    for thing in range(3):
-        base = random.integers(0, 256, (5, 5, 3))
-        for number in range(5):
-            _write(folder / f"{thing}" / f"{number}.png", base, random)
-    for number in range(10):
-        _write(folder / "noise" / f"{number}.png", random.integers(0, 256, (5, 5, 3)), random)
-    return folder
 
 
 def _shots(pictures: Path, numbers: range, box: Box | None = None) -> tuple[Shot, ...]:
@@ -295,20 +273,6 @@ def test_conditions_stand_beside_every_figure(
     assert score["parts"]["hard"]["figures"]["mP@1"] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("data", "saw"),
-    [
-        ("gldv2 (clean)", True),
-        ("Google-Landmarks v2", True),
-        ("google_landmarks", True),
-        ("SfM-120k", False),
-        ("RGLDv2-clean", False),
-    ],
-)
-def test_google_landmarks_are_recognised(data: str, saw: bool) -> None:
-    assert saw_landmarks_of((data,)) is saw
-
-
 def test_the_ranks_file_holds_order_places_names_and_protocol(
     pictures: Path, teacher: Bundle, tmp_path: Path
 ) -> None:
@@ -323,32 +287,3 @@ def test_the_ranks_file_holds_order_places_names_and_protocol(
         np.testing.assert_array_equal(saved["teacher_to_teacher.places"], ranking.places)
         assert saved["gallery"][4] == "1.png"
         assert json.loads(str(saved["protocol"]))["hash"] == result.protocol["hash"]
-
-
-def test_a_bundle_cannot_be_asked_for_another_size(teacher: Bundle) -> None:
-    with pytest.raises(InvalidConfiguration, match="its graph resizes by itself"):
-        open_encoder(teacher.directory, resolution=Resolution(1024, (1.0,)))
-
-
-def test_a_box_counts_pixels_of_the_upright_photograph(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
-    image, exif = Image.fromarray(np.rot90(pixels)), Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise
-    image.save(tmp_path / "turned.png", exif=exif)
-    shot = read_shot(Shot(tmp_path / "turned.png", Box(10, 5, 35, 20)))
-    np.testing.assert_array_equal(shot.pixels, pixels[5:20, 10:35])
-    assert shot.share == pytest.approx(25 / 50)
-
-
-def test_a_box_follows_a_photograph_that_is_decoded_smaller(tmp_path: Path) -> None:
-    ramp = np.tile(np.linspace(0, 255, 4400).astype(np.uint8)[None, :, None], (2200, 1, 3))
-    Image.fromarray(ramp).save(tmp_path / "large.jpg", quality=95)
-    crop = read_shot(Shot(tmp_path / "large.jpg", Box(1100, 0, 2200, 1100))).pixels
-    assert crop.shape == (550, 550, 3)
-    assert int(crop[:, 0].mean()) == pytest.approx(ramp[0, 1100, 0], abs=2)
-
-
-def test_a_box_outside_the_photograph_is_refused(tmp_path: Path) -> None:
-    Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
-    with pytest.raises(InvalidImage, match="holds no pixel of its 20 × 20"):
-        read_shot(Shot(tmp_path / "small.png", Box(30, 30, 40, 40)))
