@@ -186,3 +186,12 @@ def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
             placing=FLAT,
             on_bytes=lambda _: None,
         )
+
+
+@pytest.mark.parametrize("content", [b"", bytes(40), b"8\xff\tb.jpg\n", b"many\tb.jpg\n"])
+def test_a_record_that_is_damaged_says_nothing(content: bytes, tmp_path: Path) -> None:
+    home = unpacked(tar(photographs(["b.jpg"])), tmp_path)
+    assert is_unpacked(home, "a/b.tar")
+    (record,) = home.rglob("*.tsv")
+    record.write_bytes(content)
+    assert not is_unpacked(home, "a/b.tar")

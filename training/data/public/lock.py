@@ -40,12 +40,14 @@ def check_and_record(path: Path, file: RemoteFile, *, downloads: Path, origin: s
     expected = file.checksum or (Checksum("sha256", before.sha256) if before else None)
     if expected is not None and found[expected.algorithm] != expected.digits:
         path.unlink()
-        source = "its publisher states" if file.checksum else f"it was first ({LOCK_NAME} knows)"
+        source, trust = ("its publisher states", "from another place with --mirror")
+        if not file.checksum:
+            source = f"it was first ({LOCK_NAME} knows)"
+            trust = f"delete {downloads / LOCK_NAME} if you trust the new one"
         raise ChecksumMismatch(
             f"{file.name} from {origin} has the {expected.algorithm} {found[expected.algorithm]}, "
             f"not {expected.digits} as {source}: it was removed. Run the same command again; if it "
-            f"stays, the file has changed: fetch it by hand, or delete {downloads / LOCK_NAME} if "
-            "you trust the new one"
+            f"stays, the file has changed: fetch it by hand, or {trust}"
         )
     entry = Locked(origin=origin, size_bytes=path.stat().st_size, sha256=found["sha256"])
     _write(downloads, {**lock.files, file.name: entry})

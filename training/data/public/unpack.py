@@ -33,9 +33,16 @@ def unpack(
 
 
 def is_unpacked(home: Path, record: str) -> bool:
-    """Whether all files an archive once gave are still there, with their sizes."""
-    path = _record(home, record)
-    return path.is_file() and all(_has_size(home / name, size) for name, size in _entries(path))
+    """Whether all files an archive once gave are still there, with their sizes.
+
+    A record that is empty or damaged says nothing: the archive is fetched again.
+    """
+    try:
+        lines = _record(home, record).read_text(encoding="utf-8").splitlines()
+        entries = [_entry(line) for line in lines]
+    except (OSError, ValueError):
+        return False
+    return bool(entries) and all(_has_size(home / name, size) for name, size in entries)
 
 
 def _put_all(
@@ -62,10 +69,9 @@ def _put_all(
         raise
 
 
-def _entries(record: Path) -> Iterator[tuple[str, int]]:
-    for line in record.read_text(encoding="utf-8").splitlines():
-        size_bytes, _, name = line.partition("\t")
-        yield name, int(size_bytes)
+def _entry(line: str) -> tuple[str, int]:
+    size_bytes, _, name = line.partition("\t")
+    return name, int(size_bytes)
 
 
 def _record(home: Path, record: str) -> Path:
