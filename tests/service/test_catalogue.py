@@ -13,6 +13,7 @@ import pytest
 
 from lorgnette.errors import InvalidGallery, LorgnetteError, SpaceMismatch
 from lorgnette.manifest import Space
+from service.gallery import schema, writes
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from tests.service.gallery_rows import SPACE, fill, new_item, unit_rows
 from tests.tiny_bundle import space_of
@@ -213,3 +214,24 @@ def test_threads_read_while_another_writes(catalogue: Catalogue) -> None:
     finished.set()
     thread.join()
     assert failures == []
+
+
+def test_an_older_schema_is_brought_to_this_one_with_all_it_holds(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / CATALOGUE_NAME)) as older:
+        for statement in schema._FIRST.split(";\n"):
+            older.execute(statement)
+        older.execute("PRAGMA user_version = 1")
+        older.execute("UPDATE state SET seq = 7")
+        older.execute("INSERT INTO spaces VALUES ('tiny-000000000000', 16, 'then')")
+        older.execute("INSERT INTO items VALUES (5, 'old', 7, '/x', 1, 1, '{}', 0)")
+        older.commit()
+    for _ in range(2):
+        with closing(Catalogue.open(tmp_path)) as catalogue:
+            assert (catalogue.seq(), catalogue.epoch()) == (7, 0)
+            assert [space.id for space in catalogue.spaces()] == ["tiny-000000000000"]
+            assert catalogue.items([5])[5].id == "old"
+            assert writes.write(catalogue, [], delete=["old"]).deleted == 1
+            (space,) = catalogue.spaces()
+            catalogue.upsert(space, [new_item("old", unit_rows(1)[0])])
+            with catalogue.writing() as connection:
+                connection.execute("UPDATE state SET seq = 7")
