@@ -231,3 +231,11 @@ def recall(found: list[list[Found]], best: list[list[tuple[int, float]]]) -> flo
         for hits, wanted in zip(found, best, strict=True)
     ]
     return float(np.mean(shared))
+
+
+def test_what_no_longer_matches_is_forgotten(catalogue: Catalogue) -> None:
+    matching, asked = Matching(), {"field": "a", "eq": 1}
+    put(catalogue, {"x": {"a": 1}, "y": {"a": 1}})
+    assert found_by(catalogue, matching, asked) == {"x", "y"}
+    put(catalogue, {"x": {"a": 2}, "z": {"a": 1}})
+    assert found_by(catalogue, matching, asked) == {"y", "z"}
