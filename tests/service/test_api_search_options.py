@@ -16,7 +16,9 @@ from lorgnette.bundle import Bundle
 from lorgnette.encoder import Encoder
 from lorgnette.vectors import Vectors, to_base64, to_bytes
 from service.gallery.catalogue import Catalogue
+from service.gallery.grouping import Value, grouped
 from service.gallery.records import NewItem, Stamp
+from service.gallery.snapshot import Found
 from service.settings import Settings
 from tests.service.serving import png, problem, serving
 from tests.tiny_bundle import space_of
@@ -163,6 +165,25 @@ def test_each_group_gives_its_best(client: httpx.Client, rows: Vectors, ask: Ask
     assert ids(ask(client, rows[:1], k=1, offset=1, group_by="brand")) == [f"photo-{second[0]}"]
     truths = hits_of(ask(client, rows[:1], group_by="is_new"))
     assert {hit["group"] for hit in truths} == {True, False}
+
+
+def test_true_and_one_are_two_groups() -> None:
+    hits = [Found(key=key, score=1 - key / 10) for key in range(6)]
+    values: dict[int, Value] = {0: True, 1: 1, 2: True, 3: 1.0, 4: "1"}
+    groups = [[hit.key for hit in group] for group in grouped(hits, values, size=9)]
+    assert groups == [[0, 2], [1, 3], [4], [5]]
+
+
+def test_a_group_is_filled_from_far_down_the_ranking(
+    client: httpx.Client, rows: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.answering._FIRST_POOL", 1)
+    for row in rows:
+        whole = [int(str(n).removeprefix("photo-")) for n in ids(as_json(client, row[None], k=30))]
+        for size in (1, 5, 7):
+            mine = [n for n in whole if n % 4 == whole[0] % 4 and n != 29][:size]
+            got = ids(as_json(client, row[None], k=1, group_by="brand", group_size=size))
+            assert got == [f"photo-{n}" for n in mine]
 
 
 @FORMS
