@@ -112,15 +112,13 @@ def _selecting(index: Any, selector: object, *, share: float) -> object:
     as many: the k-th of a tenth is the 10 k-th of all.
     """
     index = faiss.downcast_index(index)
-    if isinstance(index, faiss.IndexPreTransform | faiss.IndexRefine):
-        inner = index.index if isinstance(index, faiss.IndexPreTransform) else index.base_index
-        parameters = _selecting(inner, selector, share=share)
-        if parameters is None:
-            return None
-        if isinstance(index, faiss.IndexPreTransform):
-            return faiss.SearchParametersPreTransform(index_params=parameters)
-        return faiss.IndexRefineSearchParameters(
-            k_factor=index.k_factor, base_index_params=parameters
+    if isinstance(index, faiss.IndexPreTransform):
+        inner = _selecting(index.index, selector, share=share)
+        return inner and faiss.SearchParametersPreTransform(index_params=inner)
+    if isinstance(index, faiss.IndexRefine):
+        inner = _selecting(index.base_index, selector, share=share)
+        return inner and faiss.IndexRefineSearchParameters(
+            k_factor=index.k_factor, base_index_params=inner
         )
     if isinstance(index, faiss.IndexHNSW):
         breadth = min(int(index.hnsw.efSearch / share), _WIDEST)

@@ -239,3 +239,18 @@ def test_what_no_longer_matches_is_forgotten(catalogue: Catalogue) -> None:
     assert found_by(catalogue, matching, asked) == {"x", "y"}
     put(catalogue, {"x": {"a": 2}, "z": {"a": 1}})
     assert found_by(catalogue, matching, asked) == {"y", "z"}
+
+
+def test_a_filter_finds_no_vector_that_was_replaced(
+    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_ask", check_here)
+    put(catalogue, {f"{n}": {"a": 1} for n in range(30)})
+    publish.publish(catalogue, tmp_path, SPACE, factory="Flat", recall_gate=0.5)
+    put(catalogue, {f"{n}": {"a": 1} for n in range(10)}, seed=9)
+    with catalogue.reading() as connection:
+        keys = Matching().keys(connection, read_filter('{"field": "a", "eq": 1}'))
+    with closing(LiveGallery(tmp_path, poll_s=3600)) as live:
+        live.start()
+        (hits,) = live.snapshot(SPACE.id).only(keys).search(unit_rows(30)[:1], k=40)
+    assert sorted(hit.key for hit in hits) == list(range(1, 31))
