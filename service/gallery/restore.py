@@ -65,11 +65,13 @@ def _prepare(copy: Path, prepared: Path, catalogue: Catalogue) -> None:
                 "UPDATE state SET epoch = 1 + (SELECT epoch FROM live.state),"
                 " seq = 1 + max(seq, (SELECT seq FROM live.state))"
             )
-            connection.execute(
-                "UPDATE sqlite_sequence SET seq = max(seq, (SELECT seq FROM live.sqlite_sequence"
-                " WHERE name = 'items')) WHERE name = 'items'"
-                " AND EXISTS (SELECT 1 FROM live.sqlite_sequence WHERE name = 'items')"
-            )
+            # A snapshot of an empty gallery has no row to update.
+            (last,) = connection.execute(
+                "SELECT max(seq) FROM (SELECT name, seq FROM main.sqlite_sequence UNION ALL"
+                " SELECT name, seq FROM live.sqlite_sequence) WHERE name = 'items'"
+            ).fetchone()
+            connection.execute("DELETE FROM main.sqlite_sequence WHERE name = 'items'")
+            connection.execute("INSERT INTO main.sqlite_sequence VALUES ('items', ?)", (last or 0,))
             connection.execute("DELETE FROM jobs")
             connection.execute("INSERT INTO jobs SELECT * FROM live.jobs")
         connection.execute("DETACH live")

@@ -45,6 +45,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.data = Path(self.folder.name)
         self.truth: dict[str, Row] = {}
         self.key_of: dict[str, int] = {}
+        self.id_of: dict[int, str] = {}
         self.stamp = 0
         self.snapshots: list[tuple[str, dict[str, Row]]] = []
         self.open()
@@ -101,6 +102,7 @@ class GalleryMachine(RuleBasedStateMachine):
         name, truth = self.snapshots[pick % len(self.snapshots)]
         restore(self.catalogue, self.data, name)
         self.truth = dict(truth)
+        self.key_of |= {entry.id: entry.key for entry in self.catalogue.known(SPACE.id)}
 
     @rule(batch=st.dictionaries(ITEM_IDS, SIGNS, max_size=4), gone=st.sets(ITEM_IDS, max_size=3))
     def write_batch(self, batch: dict[str, list[float]], gone: set[str]) -> None:
@@ -131,6 +133,8 @@ class GalleryMachine(RuleBasedStateMachine):
         if not self.gallery.snapshots():
             assert not self.truth
             return
+        for entry in self.catalogue.known(SPACE.id):
+            assert self.id_of.setdefault(entry.key, entry.id) == entry.id, "a key was given twice"
         snapshot = self.gallery.snapshot(SPACE.id)
         assert snapshot.count == len(self.truth)
         by_key = {self.key_of[item_id]: row for item_id, row in self.truth.items()}

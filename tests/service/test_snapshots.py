@@ -234,3 +234,28 @@ def test_a_full_disk_leaves_no_half_snapshot(
         backup.create(catalogue, tmp_path, name="half")
     assert names_in(tmp_path / "snapshots") == []
     assert (tmp_path / CATALOGUE_NAME).is_file()
+
+
+def test_a_running_service_follows_a_restore_that_changes_the_tail_alone(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    backup.create(catalogue, tmp_path, name="tail")
+    with closing(LiveGallery(tmp_path, poll_s=3600)) as running:
+        running.start()
+        before = ids_and_scores(running.snapshot(SPACE.id), catalogue, QUERIES, k=100)
+        catalogue.delete([f"{n:03}" for n in range(10)])
+        fill(catalogue, unit_rows(5, seed=8), first=40)
+        running.refresh()
+        restore(catalogue, tmp_path, "tail")
+        running.refresh()
+        assert ids_and_scores(running.snapshot(SPACE.id), catalogue, QUERIES, k=100) == before
+
+
+def test_a_key_is_not_given_twice_even_after_a_restore_to_nothing(tmp_path: Path) -> None:
+    with closing(Catalogue.open(tmp_path)) as catalogue:
+        backup.create(catalogue, tmp_path, name="empty")
+        fill(catalogue, unit_rows(3))
+        restore(catalogue, tmp_path, "empty")
+        assert catalogue.known(SPACE.id) == ()
+        fill(catalogue, unit_rows(2), first=50)
+        assert [entry.key for entry in catalogue.known(SPACE.id)] == [4, 5]
