@@ -16,6 +16,7 @@ from training.evaluation.benchmark import Benchmark, BenchmarkResult, Measured
 from training.evaluation.encoders import saw_landmarks_of
 from training.evaluation.judges import Section
 from training.evaluation.names import LANDMARKS
+from training.evaluation.ranking import ratio, ratio_text
 from training.files import write_json, writing_to
 
 
@@ -135,7 +136,7 @@ def _ratio(result: BenchmarkResult, section: Section, number: int) -> str:
     (value, *_), (best, *_) = (
         tuple(part.figures.values()) for part in (section, reference.sections[number])
     )
-    return f"{value / best:.3f}" if best else "–"
+    return ratio_text(ratio(value, best))
 
 
 def _crops(protocol: Mapping[str, str | int]) -> str:

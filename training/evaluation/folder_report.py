@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
 from rich.table import Table
 
 from training.evaluation.encoders import Origin, ShotEncoder
 from training.evaluation.folder import Evaluation, Protocol, evaluate, read_protocol
+from training.evaluation.ranking import ratio, ratio_text
 from training.evaluation.stored_rows import RowStore
 from training.files import write_json
 
@@ -16,6 +18,15 @@ _LEAVE_ONE_OUT = (
     "warning: leave-one-out over the whole folder; photographs taken in one burst make it "
     "easy: give --splits for an honest figure"
 )
+
+
+class Figures(TypedDict):
+    """One pairing, in [0, 1], and its ratios to teacher → teacher."""
+
+    mean_ap: float
+    precision_at_1: float
+    mean_ap_ratio: float | None
+    precision_at_1_ratio: float | None
 
 
 def report(
@@ -60,8 +71,8 @@ def table_of(evaluation: Evaluation, *, title: str) -> Table:
             name.replace("_to_", " → "),
             f"{100 * figures['mean_ap']:.2f}",
             f"{100 * figures['precision_at_1']:.2f}",
-            f"{figures['mean_ap_ratio']:.3f}",
-            f"{figures['precision_at_1_ratio']:.3f}",
+            ratio_text(figures["mean_ap_ratio"]),
+            ratio_text(figures["precision_at_1_ratio"]),
         )
     return table
 
@@ -84,7 +95,7 @@ def _record(
     }
 
 
-def _rows(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+def _rows(evaluation: Evaluation) -> dict[str, Figures]:
     reference = evaluation.teacher_to_teacher
     scores = {
         "teacher_to_teacher": evaluation.teacher_to_teacher,
@@ -95,12 +106,8 @@ def _rows(evaluation: Evaluation) -> dict[str, dict[str, float]]:
         name: {
             "mean_ap": score.mean_ap,
             "precision_at_1": score.precision_at_1,
-            "mean_ap_ratio": _ratio(score.mean_ap, reference.mean_ap),
-            "precision_at_1_ratio": _ratio(score.precision_at_1, reference.precision_at_1),
+            "mean_ap_ratio": ratio(score.mean_ap, reference.mean_ap),
+            "precision_at_1_ratio": ratio(score.precision_at_1, reference.precision_at_1),
         }
         for name, score in scores.items()
     }
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference else 0.0

@@ -66,6 +66,16 @@ def score(
     )
 
 
+def ratio(value: float, reference: float) -> float | None:
+    """How many times the reference; None of 0, which has no multiple."""
+    return value / reference if reference else None
+
+
+def ratio_text(found: float | None) -> str:
+    """Three decimals, or a dash."""
+    return "–" if found is None else f"{found:.3f}"
+
+
 def average_precision(ranked: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Non-interpolated AP `[Q]`: the mean, over the relevant ranks k, of the precision at k.
 

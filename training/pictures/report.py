@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lorgnette.text import visible
 from training.analyses.subject import Subject
+from training.evaluation.ranking import ratio, ratio_text
 from training.files import write_atomically
 from training.hardware import hardware
 from training.pictures.curves import draw_curves
@@ -32,8 +33,8 @@ class ScoreRow:
     name: str
     mean_ap: float
     precision_at_1: float
-    mean_ap_ratio: float
-    precision_at_1_ratio: float
+    mean_ap_ratio: float | None
+    precision_at_1_ratio: float | None
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def _score_rows(found: Mapping[str, Retrieval]) -> tuple[ScoreRow, ...]:
             name=name,
             mean_ap=100 * one.mean_ap,
             precision_at_1=100 * one.precision_at_1,
-            mean_ap_ratio=one.mean_ap / reference.mean_ap,
-            precision_at_1_ratio=_ratio(one.precision_at_1, reference.precision_at_1),
+            mean_ap_ratio=ratio(one.mean_ap, reference.mean_ap),
+            precision_at_1_ratio=ratio(one.precision_at_1, reference.precision_at_1),
         )
         for name, one in found.items()
     )
@@ -120,6 +121,7 @@ def _render(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    pages.filters["ratio"] = ratio_text
     pages.filters["base64"] = lambda content: base64.b64encode(content).decode()
     return pages.get_template("report.html.j2").render(
         run=record,
@@ -129,7 +131,3 @@ def _render(
         conditions=evidence.conditions,
         pictures=pictures,
     )
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference else 0.0

@@ -20,7 +20,7 @@ from tests.tiny_bundle import write_tiny_bundle
 from training.evaluation.cli import evaluate as evaluate_command
 from training.evaluation.encoders import BundleEncoder
 from training.evaluation.folder import Evaluation, evaluate, read_protocol
-from training.evaluation.ranking import average_precision, score
+from training.evaluation.ranking import average_precision, ratio, ratio_text, score
 from training.evaluation.stored_rows import opened_store
 
 
@@ -56,6 +56,14 @@ def test_leaving_one_out_never_finds_the_query_itself() -> None:
     # Rows 0 and 1 find each other first; 2 and 3 tie with all: 3 is third for 2, 2 third for 3.
     assert found.mean_ap == pytest.approx((1 + 1 + 1 / 3 + 1 / 3) / 4)
     assert found.precision_at_1 == 0.5
+
+
+def test_nothing_has_no_multiple() -> None:
+    """A teacher that never finds first leaves no ratio, whatever the student finds: not 0."""
+    assert ratio(0.5, 0.0) is None
+    assert ratio(0.0, 0.5) == 0
+    assert ratio(0.3, 0.6) == 0.5
+    assert [ratio_text(r) for r in (None, 0.0, 0.5)] == ["–", "0.000", "0.500"]
 
 
 def _write_classes(folder: Path) -> None:
