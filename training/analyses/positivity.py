@@ -35,7 +35,8 @@ def each_alone(s: Tensor, y: Tensor) -> tuple[Tensor, Pairs]:
 def multi_similarity_threshold(share: Tensor, *, alpha: float, beta: float, base: float) -> Tensor:
     """The s up to which a mixed embedding of this share is a positive: m + ln(λ/(1 - λ)) / (α + β).
 
-    share: λ in (0, 1), the share of the positive.  alpha, beta, base: of multi-similarity.
+    share: `[...]`, λ in (0, 1), the share of the positive.  alpha, beta, base: of
+    multi-similarity.  Returns `[...]`, which may lie beyond the cosines.
     ∂ℓ/∂s <= 0 is (1 - λ) e^(β (s - m)) <= λ e^(-α (s - m)), once both denominators are multiplied
     out: their cross terms are equal.
     """

@@ -71,7 +71,7 @@ class RowCache:
         return self.binding.count - sum(last - first for first, last in self.missing())
 
     def put(self, first: int, rows: NDArray[np.floating]) -> None:
-        """Write the shard that starts at row `first`, whole or not at all."""
+        """Write the shard `[rows, dim]` that starts at row `first`, whole or not at all."""
         expected = (self._rows_of(first), self.binding.dim)
         assert rows.shape == expected, (rows.shape, expected)
         content = io.BytesIO()
@@ -88,7 +88,7 @@ class RowCache:
         return gathered
 
     def shards(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All rows in order, a shard at a time, with their numbers."""
+        """All rows in order, a shard at a time: numbers `[n]` and rows `[n, dim]` float32."""
         for first in range(0, self.binding.count, SHARD_ROWS):
             rows = np.asarray(self._mapped(first // SHARD_ROWS), dtype=np.float32)
             yield np.arange(first, first + len(rows), dtype=np.int64), rows

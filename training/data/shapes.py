@@ -67,7 +67,7 @@ def shapes_of(paths: Sequence[Path], aspects: Sequence[float]) -> Shapes:
 
 
 def evenly(order: NDArray[np.int64], *, size: int) -> list[NDArray[np.int64]]:
-    """Cut into ceil(n / size) parts whose sizes differ by at most one."""
+    """Cut `[n]` into ceil(n / size) parts whose sizes differ by at most one."""
     return np.array_split(order, math.ceil(len(order) / size))
 
 

@@ -144,7 +144,10 @@ def batched(
     random: np.random.Generator,
     k: int,
 ) -> list[Tuples]:
-    """Batches of tuples whose anchors are of similar aspect, in view k of each photograph."""
+    """Batches of tuples whose anchors are of similar aspect, in view k of each photograph.
+
+    members: int64 `[Q, 2 + n]`, photographs: anchor, positive, n negatives.
+    """
     views = members + k * len(shapes.nearest)
     groups = shapes.groups(members[:, 0], size=spec.tuples, random=random)
     return [Tuples(views[part], spec.columns, aspect) for part, aspect in groups]

@@ -117,7 +117,7 @@ def whole(cache: RowCache, shots: Sequence[Shot]) -> RowCache:
 
 
 def readable_chunks(cache: RowCache) -> Iterator[Vectors]:
-    """The rows of the photographs that could be read, a shard at a time."""
+    """Unit rows `[<= shard, D]` of the photographs that could be read, a shard at a time."""
     for _, rows in cache.shards():
         yield rows[~_is_zero(rows)]
 

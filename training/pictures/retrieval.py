@@ -60,7 +60,7 @@ def pairings(subject: Subject) -> dict[str, tuple[Vectors, Vectors]]:
 
 
 def answerable(subject: Subject) -> NDArray[np.int64]:
-    """Positions in `subject.queries` of those with a relevant photograph in the gallery.
+    """Positions `[Q]` in `subject.queries` of those with something to find in the gallery.
 
     Raises `InvalidConfiguration` when there is none.
     """
