@@ -54,13 +54,16 @@ def row_of(bundle: Bundle, photograph: bytes) -> Vectors:
 
 
 def test_the_share_is_the_share(teacher: Bundle, snapshot: Snapshot) -> None:
-    draws = iter([0.0, 0.19, 0.2, 0.5, 0.99])
+    draws = iter([0.0, 0.19, 0.2, 0.5, 0.99, 0.0])
     photograph = png(1)
     row = row_of(teacher, photograph)
     with monitoring(teacher.directory, share=0.2, chance=lambda: next(draws)) as (monitor, samples):
         for _ in range(5):
             monitor.offer(photograph, row, snapshot)
-        eventually(lambda: samples("measured") == 2)
+        # Samples are worked off in order: whatever came before this one has been counted.
+        monitor.offer(b"no photograph", row, snapshot)
+        eventually(lambda: samples("failed") == 1)
+        assert samples("measured") == 2
 
 
 def test_with_no_share_there_is_no_thread_and_no_sample(
