@@ -103,7 +103,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = str(error).splitlines()[0].partition(". ")[0] if str(error) else "no more is known"
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said:
             raise NotEnoughMemory(
                 f"out of memory ({said}): make batches or images smaller (sampling, "

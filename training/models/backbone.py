@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import timm
 import torch
 from torch import nn
@@ -22,9 +24,10 @@ def build_backbone(name: str) -> tuple[nn.Module, int]:
     try:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
     except RuntimeError as error:
-        near = ", ".join(timm.list_models(f"*{name[:12]}*")[:5]) or "see timm.list_models()"
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise InvalidConfiguration(
-            f"timm has no network {name!r}: expected a name such as {near}"
+            f"timm has no network {name!r}: expected one of timm.list_models(), such as "
+            f"{', '.join(near) or 'resnet101, efficientnet_b3'}"
         ) from error
     return network, _channels(network, name=name)
 
@@ -36,7 +39,9 @@ def _channels(network: nn.Module, *, name: str) -> int:
             features = network.eval()(torch.zeros(1, 3, *PROBE))
     # A network of another input (fixed size, sequences) may raise anything.
     except Exception as error:
-        raise InvalidConfiguration(f"{name!r} does not take images of any size: {error}") from error
+        raise InvalidConfiguration(
+            f"{name!r} does not take images of any size ({error}): use a convolutional backbone"
+        ) from error
     network.train(training)
     # Some give [N, h, w, C]; timm's own record tells their channels from a side.
     known = {getattr(network, key, None) for key in ("num_features", "head_hidden_size")}

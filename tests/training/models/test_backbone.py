@@ -23,6 +23,10 @@ TINY = "test_efficientnet"
 def test_an_unknown_backbone_is_named_with_others() -> None:
     with pytest.raises(InvalidConfiguration, match="no network 'resnet_of_dreams'"):
         build_backbone("resnet_of_dreams")
+    with pytest.raises(InvalidConfiguration, match=r"such as resnet101, efficientnet_b3$"):
+        build_backbone("?")
+    with pytest.raises(InvalidConfiguration, match="use a convolutional backbone"):
+        build_backbone("vit_tiny_patch16_224")
 
 
 @pytest.mark.parametrize(

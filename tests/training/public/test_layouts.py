@@ -96,6 +96,7 @@ def _set(path: str, value: object) -> Change:
         (_set("imlist.0", "a\\b"), "expected the name of an image"),
         (_set("imlist.0", "a\x1b[2J"), "expected the name of an image"),
         (_set("imlist.1", "town_000000"), "imlist lists 1 names twice"),
+        (lambda truth: {"imlist": truth["imlist"], "qimlist": [], "gnd": []}, "qimlist is empty"),
         (_set("qimlist", ["town_100000"]), "record in gnd for each of 1 queries, found 2"),
         (_set("gnd", None), "gnd: expected a list, found a NoneType"),
         (_set("gnd.1", 5), r"gnd\[1\]: expected a dict, found a int"),

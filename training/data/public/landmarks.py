@@ -65,6 +65,8 @@ def _read(
     content = load_pickle(path)
     gallery, queries = (_names(content, key, where=f"{path}") for key in ("imlist", "qimlist"))
     records = items(entry(content, "gnd", where=f"{path}"), where=f"{path}: gnd")
+    if not gallery or not queries:
+        raise InvalidDataset(f"{path}: imlist or qimlist is empty: fetch the ground truth again")
     if len(records) != len(queries):
         raise InvalidDataset(
             f"{path}: expected a record in gnd for each of {len(queries)} queries, found "
