@@ -30,7 +30,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-check install install-demo test test-service test-slow lint lint-deploy \
+.PHONY: help demo demo-check install install-demo test test-service test-slow torture lint lint-deploy \
 	bench models clean python-check
 
 help: ## List the targets
@@ -58,6 +58,9 @@ test-service: install-demo ## Import and run the SDK and the service where there
 
 test-slow: install ## The tests heavier than a minute
 	$(BIN)/python -m pytest -m slow
+
+torture: install ## Minutes of abuse: crash points, swaps under load, long state machines
+	$(BIN)/python -m pytest -m torture
 
 lint: install ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from lorgnette.bundle import read_manifest
-from lorgnette.errors import Conflict, NotFound, by_code
+from lorgnette.error_codes import by_code
+from lorgnette.errors import Conflict, NotFound
 from lorgnette.wire import PROBLEM_TYPE, Job, Problem
 from service.gallery import answers, footprint
 from service.gallery.answers import Token

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from lorgnette.errors import LorgnetteError, NonFiniteVector, SpaceMismatch, TooManyRequests
+from lorgnette.errors import LorgnetteError, SpaceMismatch, TooManyRequests
+from lorgnette.vectors import NonFiniteVector
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 

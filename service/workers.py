@@ -21,7 +21,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 
-from lorgnette.errors import LorgnetteError, by_code
+from lorgnette.error_codes import by_code
+from lorgnette.errors import LorgnetteError
 from service.gauges import WORKERS_VARIABLE
 from service.metrics import MULTIPROCESS_VARIABLE, forget_worker
 from service.server import bind, run_beside_others, url_of

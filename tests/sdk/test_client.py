@@ -22,6 +22,7 @@ from lorgnette import _answers, _retry, errors
 from lorgnette.bundle import Bundle
 from lorgnette.client import AsyncClient, Client
 from lorgnette.encoder import Encoder
+from lorgnette.error_codes import by_code
 from lorgnette.errors import LorgnetteError
 from lorgnette.manifest import Space
 from lorgnette.wire import PackedVectors, SpacesResponse
@@ -516,7 +517,7 @@ def test_every_code_comes_back_as_its_class(make: type[Client]) -> None:
             with pytest.raises(LorgnetteError, match=f"^the detail of {code}$") as caught:
                 client.spaces()
             # `error` is the root's code; the status says more.
-            known = errors.RefusedByServer if code == "error" else errors.by_code(code)
+            known = errors.RefusedByServer if code == "error" else by_code(code)
             assert type(caught.value) is known
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from lorgnette import errors
-from lorgnette.errors import LorgnetteError, by_code
+from lorgnette.error_codes import by_code
+from lorgnette.errors import LorgnetteError
 
 
 def everything(root: type[LorgnetteError] = LorgnetteError) -> list[type[LorgnetteError]]:

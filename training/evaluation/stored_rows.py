@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -154,8 +153,9 @@ def _binding(encoder: ShotEncoder, shots: Sequence[Shot]) -> Binding:
 
 
 def _shots_sha256(shots: Sequence[Shot]) -> str:
-    """By name, length and box: reading a million photographs to hash them is half of embedding."""
+    """By name, length, time and box: to read a million photographs is half of embedding them."""
     record = [
-        (str(s.path), s.path.stat().st_size, s.box and dataclasses.astuple(s.box)) for s in shots
+        (str(shot.path), found.st_size, found.st_mtime_ns, shot.box and astuple(shot.box))
+        for shot, found in ((shot, shot.path.stat()) for shot in shots)
     ]
     return sha256_of(json.dumps(record).encode())

@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from lorgnette import errors
+from lorgnette.error_codes import by_code
 from lorgnette.errors import LorgnetteError, ServerFault, SpaceMismatch, TimedOut, Unreachable
 from lorgnette.manifest import Space
 from lorgnette.wire import Problem, SpaceInfo
@@ -82,7 +83,7 @@ def error_of(answer: Answer) -> LorgnetteError:
     except ValidationError:
         plain = f"{answer.url} answered {answer.status}. {_quoted(answer.body)}".strip()
         return _class_of(answer.status)(plain + _request_id(answer))
-    kind = errors.by_code(problem.code)
+    kind = by_code(problem.code)
     message = (problem.detail or problem.title) + _request_id(answer)
     if issubclass(kind, SpaceMismatch):
         return SpaceMismatch(

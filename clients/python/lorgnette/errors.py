@@ -33,12 +33,10 @@
       x NotEnoughMemory             the work would not fit; it was not begun
 
 `code` is stable: it travels as the last part of a problem's `type` (RFC 9457), and a client in any
-language maps it back to the same class.
+language maps it back to the same class (`lorgnette.error_codes`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 
 class LorgnetteError(Exception):
@@ -69,10 +67,6 @@ class InvalidVector(InvalidInput):
     """Wrong length, NaN or infinite (also after the cast to float16), or without direction."""
 
     code = "invalid-vector"
-
-
-class NonFiniteVector(InvalidVector):
-    """A vector with NaN or infinity: the encoder failed. Travels as its parent's code."""
 
 
 class InvalidRequest(InvalidInput):
@@ -246,16 +240,3 @@ class NotEnoughMemory(LorgnetteError):
     """The work would need more memory than there is; refused before it began."""
 
     code = "not-enough-memory"
-
-
-def _tree(root: type[LorgnetteError]) -> Iterator[type[LorgnetteError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _tree(child)
-
-
-def by_code(code: str) -> type[LorgnetteError]:
-    """Return the class whose `code` this is; `LorgnetteError` for a code newer than this SDK."""
-    # A subclass elsewhere may inherit its parent's code: the code still means the parent.
-    stated = (error for error in _tree(LorgnetteError) if "code" in vars(error))
-    return {error.code: error for error in stated}.get(code, LorgnetteError)

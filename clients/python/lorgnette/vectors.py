@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidVector, NonFiniteVector
+from lorgnette.errors import InvalidVector
 
 Vectors = NDArray[np.float32]
 """`[N, D]` float32, rows of unit length."""
@@ -28,6 +28,10 @@ _I8_MAX = 127
 
 MIN_NORM = 1e-6
 """A row shorter than this has no direction to search in."""
+
+
+class NonFiniteVector(InvalidVector):
+    """A vector with NaN or infinity: the encoder failed. Travels as its parent's code."""
 
 
 def unit_rows(rows: NDArray[np.floating], *, dim: int) -> Vectors:

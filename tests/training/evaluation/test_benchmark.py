@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,19 @@ def test_another_crop_or_model_shares_no_rows(
         for box in (None, Box(0, 0, 30, 30)):
             store.embed(encoder, _shots(pictures, range(1), box), task="test")
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_replaced_photograph_of_equal_length_is_embedded_again(
+    teacher: Bundle, tmp_path: Path
+) -> None:
+    shot = Shot(tmp_path / "photo.bmp", None)
+    rows = []
+    for second, colour in enumerate(("red", "blue")):
+        Image.new("RGB", (40, 30), colour).save(shot.path)
+        os.utime(shot.path, (second, second))
+        cache = RowStore(tmp_path / "rows", 1).embed(BundleEncoder(teacher), [shot], task="test")
+        rows.append(cache.rows(np.arange(1)))
+    assert not np.array_equal(*rows)
 
 
 def test_half_a_benchmark_is_refused_before_anything_is_embedded(
