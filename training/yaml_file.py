@@ -1,4 +1,4 @@
-"""YAML as configurations use it: strict, and able to extend one other file."""
+"""YAML as configurations use it: strict, and able to extend another file."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ import yaml
 from lorgnette.errors import InvalidConfiguration
 
 EXTENDS = "extends"
+DEPTH = 3
+"""A row for another data set extends the row, which extends its table's base."""
 
 
 def read_yaml(path: Path) -> object:
     """What the file says, put on top of the file its key `extends` names, if it has one.
 
-    The path is relative to the file; the extended file extends none.  Mappings are merged key by
-    key; anything else, lists too, replaces what it stands on, and so does a mapping of another
-    `name` (another loss shares no parameter with the one it replaces).
+    The path is relative to the file that says it; `DEPTH` files extend each other at most.
+    Mappings are merged key by key; anything else, lists too, replaces what it stands on, and so
+    does a mapping of another `name` (another loss shares no parameter with the one it replaces).
     Raises `InvalidConfiguration`.
     """
-    said = _load(path)
-    if not isinstance(said, dict) or EXTENDS not in said:
-        return said
-    base_path = _extended(path, said.pop(EXTENDS))
-    base = _load(base_path)
-    if not isinstance(base, dict):
-        raise InvalidConfiguration(f"{base_path}: expected keys and values to extend")
-    if EXTENDS in base:
-        raise InvalidConfiguration(
-            f"{path} extends {base_path.name}, which extends another file: one level only, so that "
-            "a reader opens two files at most"
-        )
-    return {key: _merged(base.get(key), said.get(key, base.get(key))) for key in base | said}
+    said, below = _load(path), [path]
+    while isinstance(said, dict) and EXTENDS in said:
+        below.append(_extended(below[-1], said.pop(EXTENDS)))
+        if len(below) > DEPTH:
+            raise InvalidConfiguration(
+                f"{path} extends {' extends '.join(map(str, below[1:]))}: expected at most {DEPTH} "
+                "files, so that a reader can hold them in his head; say more in fewer of them"
+            )
+        base = _load(below[-1])
+        if not isinstance(base, dict):
+            raise InvalidConfiguration(f"{below[-1]}: expected keys and values to extend")
+        said = {key: _merged(base.get(key), said.get(key, base.get(key))) for key in base | said}
+    return said
 
 
 def _extended(path: Path, name: object) -> Path:

@@ -158,6 +158,15 @@ def test_an_extended_file_is_merged_key_by_key_and_lists_are_replaced(tmp_path: 
     }
 
 
+def test_three_files_are_merged_from_the_lowest_up(tmp_path: Path) -> None:
+    (tmp_path / "_base.yaml").write_text("a: 1\nb: {c: 1, d: 1}\ne: 1\n")
+    (tmp_path / "row.yaml").write_text("extends: _base.yaml\nb: {c: 2, d: 2}\ne: 2\n")
+    (tmp_path / "set").mkdir()
+    top = tmp_path / "set" / "row.yaml"
+    top.write_text("extends: ../row.yaml\nb: {d: 3}\n")
+    assert read_yaml(top) == {"a": 1, "b": {"c": 2, "d": 3}, "e": 2}
+
+
 def test_a_null_replaces_and_another_name_replaces_the_whole(tmp_path: Path) -> None:
     base = "name: a\nx: {y: 1}\nloss: {name: one, margin: 1}\nrule: {name: sgd, momentum: 0.9}\n"
     top = "name: b\nx: null\nloss: {name: two}\nrule: {name: sgd, nesterov: true}\n"
@@ -180,7 +189,7 @@ def test_what_is_resolved_has_the_digest_of_the_same_said_in_one_file(tmp_path: 
 @pytest.mark.parametrize(
     ("base", "top", "reason"),
     [
-        ("extends: other.yaml\n", "a: 1\n", "one level only"),
+        ("extends: _base.yaml\n", "a: 1\n", "at most 3 files"),
         ("- 1\n", "a: 1\n", "keys and values"),
     ],
 )

@@ -53,6 +53,7 @@ def reproduce(
     Examples:
       lorgnette reproduce aml-asymmetric --data ~/sets --out runs/aml --rows regression
       lorgnette reproduce metrix --data ~/sets --out runs/metrix
+      lorgnette reproduce metrix-sop --data ~/sets --out runs/metrix-sop
     """
     from training.reproduction.rows import Folders, lorgnette
     from training.reproduction.table import markdown_of
