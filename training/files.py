@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from lorgnette.durable import replace_file
 from lorgnette.errors import DiskFull, InvalidConfiguration
@@ -32,6 +34,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
+
+
+def require_writable(path: Path) -> None:
+    """Raise now what writing the file would raise after hours of work; nothing is left there."""
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        TemporaryFile(dir=path.parent).close()
 
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:

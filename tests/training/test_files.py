@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lorgnette.errors import InvalidConfiguration
-from training.files import sha256_of, write_atomically, write_json
+from training.files import require_writable, sha256_of, write_atomically, write_json
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -19,6 +19,15 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match="cannot write"):
         write_atomically(tmp_path / "taken", b"content")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_a_place_is_refused_before_the_work_that_would_fill_it(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "figures.json")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "file").write_text("in the way")
+    for place in (tmp_path / "file" / "figures.json", tmp_path / "new"):
+        with pytest.raises(InvalidConfiguration, match="cannot write"):
+            require_writable(place)
 
 
 def test_a_record_is_json_with_a_line_a_key_and_an_end(tmp_path: Path) -> None:

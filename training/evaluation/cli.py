@@ -103,6 +103,7 @@ def evaluate(
     """
     if (dataset is None) == (benchmark is None):
         raise typer.BadParameter("give either --dataset or --benchmark")
+    _require_places(json_out, ranks)
     if dataset is not None:
         _refuse(root, distractors, image_size, scales, whitening, ranks, uncropped or None)
         if gallery is None or query is None:
@@ -138,6 +139,14 @@ def evaluate(
                 workers=workers,
             )
         )
+
+
+def _require_places(*asked: Path | None) -> None:
+    from training.files import require_writable
+
+    for path in asked:
+        if path is not None:
+            require_writable(path)
 
 
 def _refuse(*given: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,18 @@ def test_the_command_prints_three_pairings_and_writes_json(
     assert figures["scores"]["teacher_to_teacher"]["mean_ap_ratio"] == 1.0
 
 
+def test_figures_that_could_not_be_written_are_refused_before_embedding(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    _write_classes(tmp_path / "things")
+    arguments = ["--gallery", teacher.directory, "--query", student.directory]
+    arguments += ["--dataset", tmp_path / "things", "--json", tmp_path / "things"]
+    arguments += ["--vectors", tmp_path / "vectors"]
+    result = CliRunner().invoke(_app(), [str(a) for a in arguments])
+    assert isinstance(result.exception, InvalidConfiguration)
+    assert not (tmp_path / "vectors").exists()
+
+
 def test_without_splits_it_leaves_one_out_and_warns(
     tmp_path: Path, teacher: Bundle, student: Bundle
 ) -> None:
@@ -146,7 +159,9 @@ def test_trained_runs_are_scored_too_and_their_vectors_kept(
         assert result.exit_code == 0, result.output
         figures.append(json.loads((tmp_path / "figures.json").read_text()))
         for path in (tmp_path / "things").rglob("?.png"):
-            path.write_bytes(bytes(path.stat().st_size))
+            found = path.stat()
+            path.write_bytes(bytes(found.st_size))
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert figures[0] == figures[1]
     assert figures[0]["skipped"] == 1
     assert figures[0]["gallery"]["name"] == "tiny-teacher"
