@@ -107,4 +107,7 @@ def from_base64(text: str, *, dtype: WireDtype, dim: int) -> NDArray[np.float32]
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidVector(f"the vector data is not base64: {error}") from error
+    # RFC 4648, section 3.5: a decoder may refuse bits after the last byte that are not zero.
+    if base64.b64encode(raw).decode() != text:
+        raise InvalidVector("the vector data is not base64: bits after its last byte are not zero")
     return from_bytes(raw, dtype=dtype, dim=dim)
