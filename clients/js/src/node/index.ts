@@ -1,0 +1,3 @@
+/** The encoder in Node, over onnxruntime-node. */
+
+export {};
