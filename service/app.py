@@ -22,6 +22,7 @@ from service.api import (
     problems,
     search,
     snapshots,
+    thumbnails,
 )
 from service.api.body import BodyLimit
 from service.api.item_bodies import BatchBody, ItemBody
@@ -41,6 +42,7 @@ from service.state import Opened, ServiceState
 from service.students import Students
 from service.teachers import Teachers
 from service.telemetry import RequestTelemetry
+from service.thumbnails import Thumbnails
 from service.tracing import RequestSpans, open_tracing
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ _PHOTOGRAPHS_ADMITTED = 32
 # One may embed while another commits; SQLite takes one write at a time anyway.
 _WRITERS = 2
 _WRITES_ADMITTED = 64
+# A page asks for one a hit, all at once: they wait here rather than be refused.
+_THUMBNAILERS, _THUMBNAILS_ADMITTED = 2, 256
 _OWN_BODIES = (SearchRequest, ReindexRequest, ItemBody, BatchBody, SnapshotBody)
 
 
@@ -85,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
         events.router,
         generations.router,
         snapshots.router,
+        thumbnails.router,
     ):
         app.include_router(router)
     problems.install(app)
@@ -145,6 +150,8 @@ def _open(settings: Settings, metrics: Metrics) -> Opened:
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
         write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
         job_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
+        thumbnail_lane=Lane(threads=_THUMBNAILERS, admitted=_THUMBNAILS_ADMITTED),
+        thumbnails=Thumbnails(max_pixels=settings.max_pixels),
         teachers=teachers,
         metrics=metrics,
         drift=Drift(settings.data, size=settings.calibration_queries, metrics=metrics),

@@ -20,6 +20,7 @@ from service.monitor import RecallMonitor
 from service.settings import Settings
 from service.students import Students
 from service.teachers import Teachers
+from service.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -37,6 +38,8 @@ class Opened:
     encode_lane: Lane
     write_lane: Lane
     job_lane: Lane
+    thumbnail_lane: Lane
+    thumbnails: Thumbnails
     teachers: Teachers
     metrics: Metrics
     drift: Drift

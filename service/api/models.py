@@ -13,6 +13,7 @@ from lorgnette.bundle import MANIFEST_NAME
 from lorgnette.errors import NotFound, Unauthorized, Unavailable
 from lorgnette.wire import ModelsResponse, SpaceInfo, SpacesResponse
 from service.api.doors import Ready, models_door, spaces_door
+from service.api.entity_tags import is_known
 from service.api.problems import (
     NOT_MODIFIED,
     OK,
@@ -68,7 +69,7 @@ async def manifest(name: str, request: Request, opened: Ready) -> Response:
     """A student's manifest: its space, its files and their sha256."""
     student = opened.students.named(name)
     headers = {"etag": f'"{student.manifest_sha256}"', "cache-control": _REVALIDATE}
-    if _is_known(request, etag=headers["etag"]):
+    if is_known(request, etag=headers["etag"]):
         return Response(status_code=NOT_MODIFIED, headers=headers)
     return Response(student.manifest, headers=headers, media_type="application/json")
 
@@ -108,15 +109,9 @@ async def model_file(
         "cache-control": _FOREVER if sha256 else _REVALIDATE,
         "accept-ranges": "bytes",
     }
-    if _is_known(request, etag=headers["etag"]):
+    if is_known(request, etag=headers["etag"]):
         return Response(status_code=NOT_MODIFIED, headers=headers)
     return _send(request, file, headers=headers)
-
-
-def _is_known(request: Request, *, etag: str) -> bool:
-    """Whether `If-None-Match` names the entity tag (weakly compared, RFC 9110 13.1.2)."""
-    tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-    return "*" in tags or etag in (tag.removeprefix("W/") for tag in tags)
 
 
 def _send(request: Request, file: ServedFile, *, headers: dict[str, str]) -> Response:

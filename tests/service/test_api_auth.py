@@ -32,6 +32,7 @@ def opened_by(path: str) -> frozenset[Scope]:
     for start, scopes in (
         ("/admin/", {Scope.ADMIN}),
         ("/search", {Scope.SEARCH, Scope.ADMIN}),
+        ("/items/", {Scope.SEARCH, Scope.ADMIN}),
         ("/models", {Scope.MODELS, Scope.ADMIN}),
         ("/spaces", {Scope.SEARCH, Scope.MODELS, Scope.ADMIN}),
         ("/metrics", {Scope.METRICS, Scope.ADMIN}),
