@@ -13,6 +13,7 @@ from lorgnette.vectors import Vectors
 from training.data.row_cache import RowCache
 from training.evaluation.encoders import Origin, ShotEncoder, require_a_pair
 from training.evaluation.judges import Judge, Section
+from training.evaluation.names import Pairing
 from training.evaluation.ranking import Ranking
 from training.evaluation.shots import Shot
 from training.evaluation.stored_rows import (
@@ -24,7 +25,6 @@ from training.evaluation.stored_rows import (
 )
 from training.files import sha256_of
 
-Pairing = Literal["teacher_to_teacher", "student_to_student", "student_to_teacher"]
 Crops = Literal["cropped", "uncropped", "none"]
 
 _HASH_DIGITS = 12

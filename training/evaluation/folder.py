@@ -5,6 +5,7 @@ No torch for bundles: the photographs go through the SDK's Encoder, as they do o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import Vectors
 from training.data.splits import all_photographs, paths_with_role, read_splits
+from training.evaluation.aligning import aligned_queries, can_align
 from training.evaluation.encoders import ShotEncoder
+from training.evaluation.names import Pairing
 from training.evaluation.ranking import Score, score
 from training.evaluation.stored_rows import RowStore, see_with_both
 
@@ -38,13 +41,21 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by who embeds query → gallery.  skipped: photographs that could not be read."""
+    """The score of each pairing.  skipped: photographs that could not be read.
 
-    teacher_to_teacher: Score
-    student_to_student: Score
-    student_to_teacher: Score
+    aligned: the same, with the queries mapped to this gallery by an alignment learned from its
+    photographs without labels, as the service does it; empty for a gallery too small for one.
+    """
+
+    scores: Mapping[Pairing, Score]
+    aligned: Mapping[Pairing, Score]
     queries_without_match: int
     skipped: int
+
+    @property
+    def reference(self) -> Score:
+        """Teacher → teacher, which all ratios are to."""
+        return self.scores["teacher_to_teacher"]
 
 
 def read_protocol(folder: Path, splits: Path | None) -> Protocol:
@@ -75,7 +86,7 @@ def read_protocol(folder: Path, splits: Path | None) -> Protocol:
 def evaluate(
     teacher: ShotEncoder, student: ShotEncoder, protocol: Protocol, store: RowStore
 ) -> Evaluation:
-    """Embed every photograph with both and score the three pairings.
+    """Embed every photograph with both and score the three pairings, plain and aligned.
 
     Raises as `see_with_both` does, and `InvalidConfiguration` when no query has anything to find.
     """
@@ -87,13 +98,23 @@ def evaluate(
     matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
     own = np.flatnonzero(matched) if alone else None
 
-    def scored(asks: Vectors, holds: Vectors) -> Score:
-        return score(asks[asking][matched], holds[held], same[matched], own=own)
+    def scored(queries: Vectors, holds: Vectors) -> Score:
+        return score(queries[matched], holds[held], same[matched], own=own)
 
+    def aligned(asks: Vectors, holds: Vectors) -> Vectors:
+        return aligned_queries(asks, holds, asking=asking, held=held, is_leave_one_out=alone)
+
+    pairings: dict[Pairing, tuple[Vectors, Vectors]] = {
+        "teacher_to_teacher": (seen.teacher, seen.teacher),
+        "student_to_student": (seen.student, seen.student),
+        "student_to_teacher": (seen.student, seen.teacher),
+    }
+    is_large = can_align(held, is_leave_one_out=alone)
     return Evaluation(
-        teacher_to_teacher=scored(seen.teacher, seen.teacher),
-        student_to_student=scored(seen.student, seen.student),
-        student_to_teacher=scored(seen.student, seen.teacher),
+        scores={name: scored(asks[asking], holds) for name, (asks, holds) in pairings.items()},
+        aligned={
+            name: scored(aligned(*pair), pair[1]) for name, pair in pairings.items() if is_large
+        },
         queries_without_match=int((~matched).sum()),
         skipped=int((~seen.is_read).sum()),
     )

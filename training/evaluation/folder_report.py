@@ -49,9 +49,11 @@ def report(
         splits = dataset / splits
     protocol = read_protocol(dataset, splits)
     evaluation = evaluate(teacher, student, protocol, store)
-    scored = evaluation.teacher_to_teacher.queries
+    scored = evaluation.reference.queries
     title = f"{dataset.name}: {scored} queries, {len(protocol.gallery)} in the gallery"
     Console().print(table_of(evaluation, title=title))
+    if not evaluation.aligned:
+        remarks.print("too few photographs in the gallery to align queries to it")
     if evaluation.skipped:
         remarks.print(f"{evaluation.skipped} photographs could not be read and were skipped")
     if evaluation.queries_without_match:
@@ -61,14 +63,14 @@ def report(
 
 
 def table_of(evaluation: Evaluation, *, title: str) -> Table:
-    """Three pairings, mAP and P@1 in per cent, and their ratios to teacher → teacher."""
+    """Three pairings, plain and aligned: mAP and P@1 in per cent, their ratios to the first row."""
     table = Table(title=title)
     table.add_column("query → gallery")
     for name in ("mAP", "P@1", "mAP ratio", "P@1 ratio"):
         table.add_column(name, justify="right")
     for name, figures in _rows(evaluation).items():
         table.add_row(
-            name.replace("_to_", " → "),
+            name.replace("_to_", " → ").replace("_aligned", ", aligned"),
             f"{100 * figures['mean_ap']:.2f}",
             f"{100 * figures['precision_at_1']:.2f}",
             ratio_text(figures["mean_ap_ratio"]),
@@ -89,19 +91,16 @@ def _record(
         "protocol": "leave-one-out" if protocol.is_leave_one_out else "gallery and query",
         "photographs": {"queries": len(protocol.queries), "gallery": len(protocol.gallery)},
         "skipped": evaluation.skipped,
-        "queries_scored": evaluation.teacher_to_teacher.queries,
+        "queries_scored": evaluation.reference.queries,
         "queries_without_match": evaluation.queries_without_match,
         "scores": _rows(evaluation),
     }
 
 
 def _rows(evaluation: Evaluation) -> dict[str, Figures]:
-    reference = evaluation.teacher_to_teacher
-    scores = {
-        "teacher_to_teacher": evaluation.teacher_to_teacher,
-        "student_to_student": evaluation.student_to_student,
-        "student_to_teacher": evaluation.student_to_teacher,
-    }
+    reference = evaluation.reference
+    kinds = (("", evaluation.scores), ("_aligned", evaluation.aligned))
+    scores = {f"{name}{kind}": found for kind, all_ in kinds for name, found in all_.items()}
     return {
         name: {
             "mean_ap": score.mean_ap,

@@ -1,4 +1,4 @@
-"""The benchmarks `lorgnette evaluate` knows, by name."""
+"""What `lorgnette evaluate` knows, by name: benchmarks, and who asks whom."""
 
 from __future__ import annotations
 
@@ -11,3 +11,6 @@ BENCHMARKS: Final[tuple[BenchmarkName, ...]] = get_args(BenchmarkName)
 
 LANDMARKS: Final = BENCHMARKS[:4]
 """Those whose queries are boxes, and whose landmarks Google Landmarks v2 shows too."""
+
+Pairing = Literal["teacher_to_teacher", "student_to_student", "student_to_teacher"]
+"""Who embeds the queries, and who embeds the gallery."""

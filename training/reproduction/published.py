@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from training.evaluation.benchmark import Pairing
-from training.evaluation.names import BenchmarkName
+from training.evaluation.names import BenchmarkName, Pairing
 
 TableName = Literal[
     "aml-symmetric",

@@ -13,8 +13,7 @@ from typing import Any
 from lorgnette.bundle import MANIFEST_NAME
 from lorgnette.errors import InvalidConfiguration
 from training.config import TrainConfig, config_sha256, load_config
-from training.evaluation.benchmark import Pairing
-from training.evaluation.names import BenchmarkName
+from training.evaluation.names import BenchmarkName, Pairing
 from training.files import sha256_of
 from training.reproduction.published import PublishedTable, Row
 

@@ -15,9 +15,12 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
 
+from lorgnette.alignment import learn_alignment
 from lorgnette.bundle import Bundle
+from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration, SpaceMismatch
 from tests.tiny_bundle import write_tiny_bundle
+from training.evaluation.aligning import aligned_queries
 from training.evaluation.cli import evaluate as evaluate_command
 from training.evaluation.encoders import BundleEncoder
 from training.evaluation.folder import Evaluation, evaluate, read_protocol
@@ -212,3 +215,57 @@ def test_evaluation_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def _write_many(folder: Path, *, count: int) -> None:
+    random = np.random.default_rng(3)
+    for name in ("mug", "lamp"):
+        (folder / name).mkdir(parents=True)
+        base = random.integers(0, 256, (4, 4, 3))
+        for number in range(count):
+            noisy = np.clip(base + random.integers(-90, 90, base.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).resize((50, 40)).save(folder / name / f"{number}.png")
+
+
+def test_aligned_queries_are_mapped_by_the_gallery_alone(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    """By the SDK's own encoder and numpy, from the photographs of the gallery."""
+    folder = tmp_path / "things"
+    _write_many(folder, count=12)
+    _write_splits(folder / "splits.tsv", folder)
+    protocol = read_protocol(folder, folder / "splits.tsv")
+    with opened_store(None, workers=1) as store:
+        found = evaluate(BundleEncoder(teacher), BundleEncoder(student), protocol, store)
+    light, heavy = (
+        np.stack([Encoder(bundle).encode(path) for path in protocol.paths])
+        for bundle in (student, teacher)
+    )
+    learned = learn_alignment(light[protocol.gallery], heavy[protocol.gallery])
+    classes = np.array([path.parent.name for path in protocol.paths])
+    s = learned(light[protocol.queries]) @ heavy[protocol.gallery].T
+    same = classes[protocol.queries][:, None] == classes[protocol.gallery][None]
+    wanted = np.mean([average_precision_score(*pair) for pair in zip(same, s, strict=True)])
+    assert found.aligned["student_to_teacher"].mean_ap == pytest.approx(wanted)
+    assert set(found.aligned) == set(found.scores)
+
+
+def test_left_out_a_query_teaches_nothing_about_itself() -> None:
+    """Turning one photograph's teacher row around must not move its own mapped row."""
+    random = np.random.default_rng(0)
+    asks, holds = (random.normal(size=(40, 8)).astype(np.float32) for _ in range(2))
+    asks, holds = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (asks, holds))
+    everyone = np.arange(40)
+    other = holds.copy()
+    other[7] *= -1
+    one, two = (
+        aligned_queries(asks, rows, asking=everyone, held=everyone, is_leave_one_out=True)
+        for rows in (holds, other)
+    )
+    np.testing.assert_array_equal(one[7], two[7])
+    assert (one != two).any()
+
+
+def test_a_small_gallery_is_not_aligned(tmp_path: Path, teacher: Bundle, student: Bundle) -> None:
+    _write_classes(tmp_path / "things")
+    assert not _evaluated(teacher, student, tmp_path / "things").aligned
