@@ -26,6 +26,7 @@ from service.api import (
 )
 from service.api.body import BodyLimit
 from service.api.item_bodies import BatchBody, ItemBody
+from service.api.page import Page
 from service.api.snapshots import SnapshotBody
 from service.auth import Keys, LocalNamesOnly
 from service.cors import SearchFromPages
@@ -92,6 +93,10 @@ def create_app(settings: Settings) -> FastAPI:
         thumbnails.router,
     ):
         app.include_router(router)
+    # Behind every route, so that GET on one that only takes POST stays a 405.
+    app.router.default = Page(
+        settings.page, is_isolated=settings.page_isolated, otherwise=app.router.not_found
+    )
     problems.install(app)
     _add_middleware(app, settings, state)
     _describe_own_bodies(app)

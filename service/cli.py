@@ -71,6 +71,12 @@ Workers = Annotated[
         min=1, help="Processes that answer, sharing one index in memory.", show_default="1"
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        help="Built web page to show at /.", metavar="<path>", show_default=str(defaults.PAGE)
+    ),
+]
 
 
 def index(
@@ -153,6 +159,7 @@ def serve(
     host: Host = None,
     port: Port = None,
     workers: Workers = None,
+    page: Page = None,
     print_settings: Annotated[
         bool,
         typer.Option("--print-settings", help="Print every setting, keys hidden, and exit."),
@@ -180,6 +187,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        page=page,
     )
     if print_settings:
         typer.echo(settings.model_dump_json(indent=2))

@@ -7,6 +7,9 @@ from pathlib import Path
 DATA = Path("lorgnette-data")
 TEACHER = Path("models/teacher")
 STUDENT = Path("models/student")
+PAGE = Path("clients/page/dist")
+"""Where `npm run build` puts the web page of a checkout."""
+PAGE_INDEX = "index.html"
 FACTORY = "Flat"
 RECALL_GATE = 0.95
 """Recall@10 against exact search below which an index is not published."""

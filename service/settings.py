@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     go on answering, with 503, so that load balancers notice. monitor_share: of the photographs in
     `/search/image`, which the teacher embeds too.
     calibration_queries: so many first ones tell later ones' drift; 0 tells none. otlp_endpoint:
-    the OpenTelemetry collector that gets a span a request.
+    the OpenTelemetry collector that gets a span a request. page: the built web page shown at `/`;
+    page_isolated: whether its browser may run WebAssembly in threads, which shuts it to pages of
+    other origins that would open it.
     """
 
     model_config = SettingsConfigDict(
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
     data: Path = defaults.DATA
     teacher: Path = defaults.TEACHER
     students: Annotated[tuple[Path, ...], NoDecode] = (defaults.STUDENT,)
+    page: Path = defaults.PAGE
+    page_isolated: bool = True
     host: str = defaults.HOST
     port: Annotated[int, Field(ge=0, le=65535)] = defaults.PORT
     search_key: SecretStr | None = None
@@ -116,6 +120,17 @@ class Settings(BaseSettings):
                 "`lorgnette keys create`, or use --host 127.0.0.1"
             )
         return self
+
+    @field_validator("page")
+    @classmethod
+    def _is_built(cls, page: Path) -> Path:
+        # The default need not be built: then the service says how to.
+        if page != defaults.PAGE and not (page / defaults.PAGE_INDEX).is_file():
+            raise ValueError(
+                f"{page} is no built page, it holds no {defaults.PAGE_INDEX}: run `npm ci && npm "
+                "run build` in clients/page and name its dist folder, or leave the setting out"
+            )
+        return page
 
     def _has_key_file(self) -> bool:
         return bool(KeyFile(self.data).records())
