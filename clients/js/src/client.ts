@@ -1,51 +1,45 @@
 /** The client: photographs or vectors in, hits out. */
 
-import type { Abortable, QueryEncoder } from "./encoder.js";
+import { mismatch, parse, requireSuccess } from "./answers.js";
+import { Connection, type Call, type CallOptions, type ConnectionOptions } from "./connection.js";
+import { JOB, MODELS_RESPONSE, SEARCH_RESPONSE, SPACES_RESPONSE } from "./documents.js";
+import type { QueryEncoder } from "./encoder.js";
+import {
+  InvalidConfiguration, InvalidRequest, ServerFault, SpaceMismatch, Unavailable,
+} from "./errors.js";
 import type { Space } from "./manifest.js";
+import { mediaType } from "./photo.js";
+import { asBody, asQuery } from "./requests.js";
+import { anything } from "./shape.js";
+import { pack, unitRows } from "./vectors.js";
 import type { Hit, Job, SearchOptions, SearchResponse, SpaceInfo, StudentInfo } from "./wire.js";
-
-/** One request and its answer, as told to `onExchange`. */
-export interface Exchange {
-  readonly method: string;
-  /** Path on the server, without the query string. */
-  readonly path: string;
-  readonly status: number;
-  /** Bytes of the request's body. */
-  readonly sent_bytes: number;
-  /** Bytes of the answer's body, decompressed. */
-  readonly received_bytes: number;
-  /** From the request's start to the answer's last byte, this attempt alone. */
-  readonly took_ms: number;
-}
-
-/** How a client reaches its server. */
-export interface ConnectionOptions {
-  /** The API key, sent as a bearer token. */
-  readonly key?: string;
-  /** Milliseconds one attempt may take; 10,000 unless said. */
-  readonly timeoutMs?: number;
-  /** A call makes at most `1 + maxRetries` attempts; 2 unless said. */
-  readonly maxRetries?: number;
-  /** Sends the requests; the platform's `fetch` unless said. */
-  readonly fetch?: typeof globalThis.fetch;
-  /** Told of every attempt that had an answer. */
-  readonly onExchange?: (exchange: Exchange) => void;
-}
 
 /** Options of a client. */
 export interface ClientOptions<Image> extends ConnectionOptions {
   /** Embeds photographs here; needed by `search` alone. */
   readonly encoder?: QueryEncoder<Image>;
+  /**
+   * Gets another encoder when the server no longer speaks this one's space: mostly
+   * `() => store.latest()`. Called once a search; the new encoder stays.
+   */
+  readonly renew?: (cause: SpaceMismatch) => Promise<QueryEncoder<Image>>;
 }
 
-/** Options of one call. */
-export interface CallOptions extends Abortable {
-  /** Milliseconds one attempt may take. */
-  readonly timeoutMs?: number;
+/** Options of `Client.searchImage`. */
+export interface ImageSearchOptions extends SearchOptions {
+  /** The space to search, where several are live. */
+  readonly space?: string;
 }
 
-/** Rows to search with: one `[D]`, or several. */
-export type Rows = Float32Array | readonly number[] | readonly Float32Array[] | readonly (readonly number[])[];
+/** Options of `Client.request`. */
+export interface RequestOptions extends CallOptions {
+  readonly query?: { readonly [name: string]: string | readonly string[] };
+  /** Sent as JSON. */
+  readonly json?: unknown;
+}
+
+/** Rows to search with. */
+export type Rows = readonly ArrayLike<number>[];
 
 /**
  * A client of one lorgnette service.
@@ -54,13 +48,22 @@ export type Rows = Float32Array | readonly number[] | readonly Float32Array[] | 
  *     for (const hit of await client.search(photo, { k: 5 })) console.log(hit.id, hit.score);
  */
 export class Client<Image = never> {
-  readonly encoder: QueryEncoder<Image> | undefined;
+  /** @internal */
+  readonly connection: Connection;
+  private live: ReadonlySet<string> = new Set();
+  private current: QueryEncoder<Image> | undefined;
+  private readonly renew: ClientOptions<Image>["renew"];
 
-  constructor(
-    readonly baseUrl: string,
-    options: ClientOptions<Image> = {},
-  ) {
-    this.encoder = options.encoder;
+  /** baseUrl: the server's address; in a browser it may be relative, as `"/"`. */
+  constructor(baseUrl: string, options: ClientOptions<Image> = {}) {
+    this.connection = new Connection(baseUrl, options);
+    this.current = options.encoder;
+    this.renew = options.renew;
+  }
+
+  /** What embeds photographs; another one after a renewal. */
+  get encoder(): QueryEncoder<Image> | undefined {
+    return this.current;
   }
 
   /**
@@ -69,66 +72,181 @@ export class Client<Image = never> {
    * Throws `InvalidImage` for the photograph, and `SpaceMismatch`, naming the students that fit,
    * before anything is embedded when the server does not speak the encoder's space.
    */
-  async search(_image: Image, _options: SearchOptions = {}, _call: CallOptions = {}): Promise<readonly Hit[]> {
-    throw new Error("not built yet");
+  async search(
+    image: Image,
+    options: SearchOptions = {},
+    call: CallOptions = {},
+  ): Promise<readonly Hit[]> {
+    const encoder = this.requireEncoder();
+    try {
+      return await this.searchWith(encoder, image, options, call);
+    } catch (error) {
+      if (!(error instanceof SpaceMismatch) || this.renew === undefined) throw error;
+      const renewed = await this.renew(error);
+      // The same space again would be refused again.
+      if (renewed.space.id === encoder.space.id) throw error;
+      this.current = renewed;
+      return this.searchWith(renewed, image, options, call);
+    }
   }
 
   /** Ask about vectors of a space embedded elsewhere; `results[i]` is row i's. */
   async searchVectors(
-    _rows: Rows,
-    _space: Space,
-    _options: SearchOptions = {},
-    _call: CallOptions = {},
+    rows: Rows,
+    space: Space,
+    options: SearchOptions = {},
+    call: CallOptions = {},
   ): Promise<SearchResponse> {
-    throw new Error("not built yet");
+    const unit = unitRows(rows, space.dim);
+    const request = { space: space.id, vectors: pack(unit) };
+    const search = jsonCall("POST", "/search", asBody(request, options));
+    await this.ensureLive(space, call);
+    try {
+      return await this.postSearch(search, space, unit.length, call);
+    } catch (error) {
+      if (!(error instanceof SpaceMismatch)) throw error;
+    }
+    // Once more, in case the space came back; a second refusal is final.
+    await this.lookUp(space, call);
+    return this.postSearch(search, space, unit.length, call);
   }
 
   /** Send the photograph itself (encoded bytes); the server's student embeds it. */
   async searchImage(
-    _photo: Blob | Uint8Array,
-    _options: SearchOptions & { readonly space?: string } = {},
-    _call: CallOptions = {},
+    photo: Blob | Uint8Array,
+    options: ImageSearchOptions = {},
+    call: CallOptions = {},
   ): Promise<readonly Hit[]> {
-    throw new Error("not built yet");
+    const body = photo instanceof Blob ? photo : new Uint8Array(photo);
+    const answer = await this.connection.send(
+      {
+        method: "POST",
+        path: "/search/image",
+        body,
+        contentType: await mediaType(body),
+        query: asQuery(options),
+      },
+      call,
+    );
+    return firstOf(parse<SearchResponse>(answer, SEARCH_RESPONSE), 1);
   }
 
   /** The live spaces, with their counts and the students that fit. */
-  async spaces(_call: CallOptions = {}): Promise<readonly SpaceInfo[]> {
-    throw new Error("not built yet");
+  async spaces(call: CallOptions = {}): Promise<readonly SpaceInfo[]> {
+    const answer = await this.connection.send({ method: "GET", path: "/spaces" }, call);
+    return parse<{ spaces: SpaceInfo[] }>(answer, SPACES_RESPONSE).spaces;
   }
 
   /** The student bundles the server hands out; a `ModelStore` fetches one. */
-  async models(_call: CallOptions = {}): Promise<readonly StudentInfo[]> {
-    throw new Error("not built yet");
+  async models(call: CallOptions = {}): Promise<readonly StudentInfo[]> {
+    const answer = await this.connection.send({ method: "GET", path: "/models" }, call);
+    return parse<{ models: StudentInfo[] }>(answer, MODELS_RESPONSE).models;
   }
 
   /** The state of a job (needs an admin key). Throws `NotFound`. */
-  async job(_id: string, _call: CallOptions = {}): Promise<Job> {
-    throw new Error("not built yet");
+  async job(id: string, call: CallOptions = {}): Promise<Job> {
+    const path = `/admin/jobs/${segment(id)}`;
+    return parse<Job>(await this.connection.send({ method: "GET", path }, call), JOB);
   }
 
   /**
    * Start a reindex (needs an admin key). Throws `Conflict` when one runs already.
    *
-   * After `TimedOut` or `Unreachable` the reindex may have started: it is not asked for twice.
+   * factory: a FAISS factory string; the server's own unless said. After `TimedOut` or `Unreachable`
+   * the reindex may have started: it is not asked for twice.
    */
-  async reindex(_options: { readonly factory?: string } = {}, _call: CallOptions = {}): Promise<Job> {
-    throw new Error("not built yet");
+  async reindex(options: { readonly factory?: string } = {}, call: CallOptions = {}): Promise<Job> {
+    const asked = { ...jsonCall("POST", "/admin/reindex", options), isRepeatable: false };
+    return parse<Job>(await this.connection.send(asked, call), JOB);
   }
 
   /**
-   * Any other route, as JSON, with the client's key, retries and errors: `GET /admin/generations`.
+   * Any other route, with the client's key, retries and errors, and its answer's JSON: undefined
+   * where there is none.
    *
-   * Only GET, HEAD, PUT and DELETE are tried again.
+   *     await client.request("GET", "/admin/generations")
+   *
+   * All but POST and PATCH are tried again. path: from the server's root, each part encoded.
    */
-  async request<T>(_method: string, _path: string, _options: RequestOptions = {}): Promise<T> {
-    throw new Error("not built yet");
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
+    const { query, json } = options;
+    const isRepeatable = !/^(post|patch)$/i.test(method);
+    const call = json === undefined ? { method, path } : jsonCall(method, path, json);
+    const asked = { ...call, isRepeatable, ...(query === undefined ? {} : { query }) };
+    const answer = await this.connection.send(asked, options);
+    requireSuccess(answer);
+    return answer.body.length ? parse<unknown>(answer, anything) : undefined;
+  }
+
+  private async searchWith(
+    encoder: QueryEncoder<Image>,
+    image: Image,
+    options: SearchOptions,
+    call: CallOptions,
+  ): Promise<readonly Hit[]> {
+    await this.ensureLive(encoder.space, call);
+    const row = await encoder.encode(image, call);
+    return firstOf(await this.searchVectors([row], encoder.space, options, call), 1);
+  }
+
+  private async postSearch(
+    search: Call,
+    space: Space,
+    count: number,
+    call: CallOptions,
+  ): Promise<SearchResponse> {
+    const response = parse<SearchResponse>(
+      await this.connection.send(search, call),
+      SEARCH_RESPONSE,
+    );
+    firstOf(response, count);
+    if (response.space !== space.id) {
+      throw new ServerFault(`asked in space '${space.id}', answered in '${response.space}'`);
+    }
+    return response;
+  }
+
+  /** The handshake: ask `GET /spaces` unless this space was already seen live. */
+  private async ensureLive(space: Space, call: CallOptions): Promise<void> {
+    if (!this.live.has(keyOf(space))) await this.lookUp(space, call);
+  }
+
+  private async lookUp(space: Space, call: CallOptions): Promise<void> {
+    const infos = await this.spaces(call);
+    this.live = new Set(infos.map((info) => keyOf(info.space)));
+    if (!infos.length) {
+      throw new Unavailable("the server has nothing indexed yet: index a gallery, then search");
+    }
+    if (!this.live.has(keyOf(space))) throw mismatch(space, infos);
+  }
+
+  private requireEncoder(): QueryEncoder<Image> {
+    if (this.current !== undefined) return this.current;
+    throw new InvalidConfiguration(
+      "search embeds the photograph here and this client has no encoder: give it one, or send " +
+        "the photograph itself with searchImage",
+    );
   }
 }
 
-/** Options of `Client.request`. */
-export interface RequestOptions extends CallOptions {
-  readonly query?: { readonly [name: string]: string | readonly string[] };
-  /** Sent as JSON. */
-  readonly json?: unknown;
+/** A path segment of a URL. Throws `InvalidRequest` for one that would change the path. */
+export function segment(text: string): string {
+  if (["", ".", ".."].includes(text)) throw new InvalidRequest(`'${text}' is not a name or an id`);
+  return encodeURIComponent(text);
+}
+
+function jsonCall(method: string, path: string, json: unknown): Call {
+  const body = new TextEncoder().encode(JSON.stringify(json));
+  return { method, path, body, contentType: "application/json" };
+}
+
+function keyOf(space: Space): string {
+  return `${space.id} ${space.dim}`;
+}
+
+/** The hits of the first row. Throws `ServerFault` when there are not as many as were asked for. */
+function firstOf(response: SearchResponse, count: number): readonly Hit[] {
+  const [hits] = response.results;
+  if (hits !== undefined && response.results.length === count) return hits;
+  throw new ServerFault(`asked about ${count} vectors, answered ${response.results.length}`);
 }

@@ -9,12 +9,14 @@ export * from "./errors.js";
 export type * from "./wire.js";
 export { DEFAULT_K, PROBLEM_TYPE } from "./wire.js";
 export type * from "./filters.js";
+export { parseManifest } from "./manifest.js";
 export type * from "./manifest.js";
 export { Bundle } from "./bundle.js";
 export type { GoldenCase, ReadFile } from "./bundle.js";
 export type * from "./encoder.js";
 export { Client } from "./client.js";
-export type {
-  CallOptions, ClientOptions, ConnectionOptions, Exchange, RequestOptions, Rows,
-} from "./client.js";
+export type { ClientOptions, ImageSearchOptions, RequestOptions, Rows } from "./client.js";
+export type { CallOptions, ConnectionOptions, Exchange } from "./connection.js";
 export type * from "./store.js";
+export { cosine, pack, unitRows, unpack } from "./vectors.js";
+export type { PackedVectors, WireDtype } from "./vectors.js";
