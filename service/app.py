@@ -31,6 +31,7 @@ from service.api.snapshots import SnapshotBody
 from service.auth import Keys, LocalNamesOnly
 from service.cors import SearchFromPages
 from service.drift import Drift
+from service.gallery.alignments import Alignments
 from service.gallery.catalogue import Catalogue
 from service.gallery.filters import Matching
 from service.gallery.snapshot import LiveGallery
@@ -54,6 +55,9 @@ _PHOTOGRAPHS_ADMITTED = 32
 # One may embed while another commits; SQLite takes one write at a time anyway.
 _WRITERS = 2
 _WRITES_ADMITTED = 64
+# A look takes no time, and never waits behind a snapshot that does.
+STREAMS_ADMITTED = 64
+_LOOKERS = 1
 # A page asks for one a hit, all at once: they wait here rather than be refused.
 _THUMBNAILERS, _THUMBNAILS_ADMITTED = 2, 256
 _OWN_BODIES = (SearchRequest, ReindexRequest, ItemBody, BatchBody, SnapshotBody)
@@ -150,11 +154,13 @@ def _open(settings: Settings, metrics: Metrics) -> Opened:
         students=students,
         catalogue=catalogue,
         gallery=gallery,
+        alignments=Alignments(),
         matching=Matching(),
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
         write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
         job_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
+        event_lane=Lane(threads=_LOOKERS, admitted=STREAMS_ADMITTED),
         thumbnail_lane=Lane(threads=_THUMBNAILERS, admitted=_THUMBNAILS_ADMITTED),
         thumbnails=Thumbnails(max_pixels=settings.max_pixels),
         teachers=teachers,

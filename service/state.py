@@ -10,6 +10,7 @@ from fastapi import Request
 from lorgnette.errors import Unavailable
 from service.auth import Keys
 from service.drift import Drift
+from service.gallery.alignments import Alignments
 from service.gallery.catalogue import Catalogue
 from service.gallery.filters import Matching
 from service.gallery.snapshot import LiveGallery, Snapshot
@@ -33,11 +34,13 @@ class Opened:
     students: Students
     catalogue: Catalogue
     gallery: LiveGallery
+    alignments: Alignments
     matching: Matching
     search_lane: Lane
     encode_lane: Lane
     write_lane: Lane
     job_lane: Lane
+    event_lane: Lane
     thumbnail_lane: Lane
     thumbnails: Thumbnails
     teachers: Teachers

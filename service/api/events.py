@@ -22,6 +22,9 @@ router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_
 LOOK_EVERY_S = 0.25
 HEARTBEAT_S = 10.0
 
+_RETRY = b"retry: 1000\n\n"
+_DRAINING = b'event: draining\ndata: {"detail": "the server is shutting down"}\n\n'
+
 
 @router.get(
     "/jobs/{job_id}/events",
@@ -41,11 +44,13 @@ async def events(
 ) -> StreamingResponse:
     """Follow a job. Every event holds the whole job, so a reader that comes back missed nothing.
 
-    Comments come while nothing changes; the stream ends with the event of a final state.
+    Comments come while nothing changes; the stream ends with the event of a final state. A server
+    that is told to stop ends it at once with the event `draining`: ask another, or come back.
     """
     state = state_of(request)
-    # Before the answer begins: an unknown job is a 404.
-    await _look(opened, job_id)
+    # Before the answer begins: an unknown job is a 404, one stream too many a 503.
+    with opened.event_lane.admit():
+        await _look(opened, job_id)
     return StreamingResponse(
         _stream(state, opened, job_id, seen=last_event_id or ""),
         media_type="text/event-stream",
@@ -54,14 +59,14 @@ async def events(
 
 
 async def _look(opened: Opened, job_id: str) -> tuple[str, Job]:
-    return await opened.job_lane.run(lambda: revision_of(opened.catalogue, job_id))
+    return await opened.event_lane.run(lambda: revision_of(opened.catalogue, job_id))
 
 
 async def _stream(
     state: ServiceState, opened: Opened, job_id: str, *, seen: str
 ) -> AsyncIterator[bytes]:
-    with opened.job_lane.admit():
-        yield b"retry: 1000\n\n"
+    with opened.event_lane.admit():
+        yield _RETRY
         said = time.monotonic()
         while not state.is_draining:
             revision, job = await _look(opened, job_id)
@@ -74,3 +79,4 @@ async def _stream(
                 said = time.monotonic()
                 yield b": still here\n\n"
             await anyio.sleep(LOOK_EVERY_S)
+        yield _DRAINING
