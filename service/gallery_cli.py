@@ -133,6 +133,28 @@ def snapshot_restore(name: Name, *, data: Data = defaults.DATA) -> None:
     typer.echo(f"{back.items} items are back as of {back.created_at}")
 
 
+def snapshot_delete(
+    name: Name,
+    *,
+    data: Data = defaults.DATA,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a snapshot, also a damaged one. The gallery stays as it is.
+
+    \b
+    Examples:
+      lorgnette snapshot delete before-upgrade
+      lorgnette snapshot delete before-upgrade --yes --data /srv/gallery
+    """
+    from service.gallery import backup
+
+    if not yes:
+        typer.confirm(f"Delete the snapshot {name} in {data} for good?", abort=True)
+    with _opened(data):
+        backup.delete(data, name)
+    typer.echo(f"the snapshot {name} is deleted")
+
+
 @contextmanager
 def _opened(data: Path) -> Iterator[Catalogue]:
     """The catalogue of a gallery that is there; nothing is made by looking for it."""

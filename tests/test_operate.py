@@ -72,7 +72,7 @@ def test_rotate_a_key_under_a_running_service(place: Path, port: int, house: str
 
 
 def test_back_up_and_restore_under_a_running_service(place: Path, port: int, house: str) -> None:
-    create, listing, restore = lines(BACKUP)
+    create, listing, restore, delete = lines(BACKUP)
     old = space_of(0).id
 
     def count() -> int:
@@ -89,6 +89,8 @@ def test_back_up_and_restore_under_a_running_service(place: Path, port: int, hou
         bash(restore, place=place, port=port)
         eventually(lambda: count() == 12)
         assert set(live(house)) == {old}
+        bash(delete, place=place, port=port)
+        assert bash(listing, place=place, port=port).stdout == ""
 
 
 def test_upgrade_the_teacher_retire_the_old_and_roll_back(
@@ -112,4 +114,4 @@ def test_upgrade_the_teacher_retire_the_old_and_roll_back(
 
 
 def test_the_chapter_has_no_other_commands() -> None:
-    assert [len(lines(block)) for block in range(len(BLOCKS))] == [2, 4, 3, 3, 2]
+    assert [len(lines(block)) for block in range(len(BLOCKS))] == [2, 4, 4, 3, 2]

@@ -1,6 +1,8 @@
-"""`/admin/snapshots`: take one, list them, go back to one."""
+"""`/admin/snapshots`: take one, list them, go back to one, delete one."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +14,7 @@ from service.api.problems import CREATED, RequestTimeout, UnsupportedMediaType, 
 from service.gallery import backup
 from service.gallery.backup import SnapshotManifest
 from service.gallery.restore import restore as restore_gallery
-from service.state import state_of
+from service.state import Opened, state_of
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_door)])
 
@@ -59,9 +61,7 @@ class SnapshotsResponse(BaseModel):
 @router.get("/snapshots", responses=documented(Unauthorized))
 async def snapshots(request: Request, opened: Ready) -> SnapshotsResponse:
     """The snapshots that can be read."""
-    data = state_of(request).settings.data
-    found = await opened.job_lane.run(lambda: backup.listed(data))
-    return SnapshotsResponse(snapshots=[SnapshotInfo.of(manifest) for manifest in found])
+    return await _listed(state_of(request).settings.data, opened)
 
 
 @router.post(
@@ -96,3 +96,19 @@ async def restore(name: str, request: Request, opened: Ready) -> SnapshotInfo:
     with opened.job_lane.admit():
         back = await opened.job_lane.run(lambda: restore_gallery(opened.catalogue, data, name))
     return SnapshotInfo.of(back)
+
+
+@router.delete(
+    "/snapshots/{name}", responses=documented(Unauthorized, NotFound, Conflict, DiskFull)
+)
+async def delete_snapshot(name: str, request: Request, opened: Ready) -> SnapshotsResponse:
+    """Remove a snapshot, also a damaged one, and list the others. The gallery stays as it is."""
+    data = state_of(request).settings.data
+    with opened.job_lane.admit():
+        await opened.job_lane.run(lambda: backup.delete(data, name))
+        return await _listed(data, opened)
+
+
+async def _listed(data: Path, opened: Opened) -> SnapshotsResponse:
+    found = await opened.job_lane.run(lambda: backup.listed(data))
+    return SnapshotsResponse(snapshots=[SnapshotInfo.of(manifest) for manifest in found])

@@ -90,7 +90,7 @@ def create(catalogue: Catalogue, data: Path, *, name: str | None = None) -> Snap
     with writer_lock(data), disk_errors(data):
         if final.exists():
             raise Conflict(f"there is a snapshot {chosen!r} already: choose another name")
-        shutil.rmtree(building, ignore_errors=True)
+        _sweep(final.parent)
         building.mkdir(parents=True)
         try:
             manifest = _filled(building, catalogue, data, name=chosen)
@@ -135,10 +135,7 @@ def read_manifest(directory: Path) -> SnapshotManifest:
 
 def verified(data: Path, name: str) -> SnapshotManifest:
     """Check every file of a snapshot. Raises `NotFound`, `InvalidGallery` naming the bad file."""
-    directory = directory_of(data, name)
-    if not directory.is_dir():
-        there = ", ".join(manifest.name for manifest in listed(data)) or "none"
-        raise NotFound(f"there is no snapshot {name!r} in {data / SNAPSHOTS_NAME}, only {there}")
+    directory = _present(data, name)
     manifest = read_manifest(directory)
     for path, entry in manifest.files.items():
         file = directory / path
@@ -157,6 +154,42 @@ def verified(data: Path, name: str) -> SnapshotManifest:
     if not {CATALOGUE_NAME, generations.CURRENT_NAME} <= manifest.files.keys():
         raise InvalidGallery(f"{directory / MANIFEST_NAME} names no catalogue: it is no snapshot")
     return manifest
+
+
+def delete(data: Path, name: str) -> None:
+    """Remove a snapshot, also a damaged one; the gallery keeps whatever it shares with it.
+
+    Its name goes in one step, so that nobody restores half of it; a crash after that leaves what
+    the next snapshot or deletion sweeps away. Raises `InvalidRequest`, `NotFound`, `GalleryBusy`
+    while somebody is indexing, taking or restoring one.
+    """
+    directory_of(data, name)
+    with writer_lock(data), disk_errors(data):
+        directory = _present(data, name)
+        _sweep(directory.parent)
+        directory.rename(directory.with_name(f".{name}.deleting"))
+        durable.sync(directory.parent)
+        _sweep(directory.parent)
+
+
+def _present(data: Path, name: str) -> Path:
+    """A snapshot's directory. Raises `NotFound`, `InvalidRequest`."""
+    directory = directory_of(data, name)
+    if not directory.is_dir():
+        there = ", ".join(manifest.name for manifest in listed(data)) or "none"
+        raise NotFound(f"there is no snapshot {name!r} in {data / SNAPSHOTS_NAME}, only {there}")
+    return directory
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what was begun or doomed when a process died. The caller holds the writer lock."""
+    for pattern in (".*.building", ".*.deleting"):
+        for path in folder.glob(pattern):
+            # An operator may have linked a backup in: its files are not ours to remove.
+            if path.is_symlink():
+                path.unlink()
+            else:
+                shutil.rmtree(path)
 
 
 def link(source: Path, target: Path) -> None:

@@ -99,6 +99,28 @@ def test_the_same_over_http(data: Path, client: httpx.Client) -> None:
         problem(forged, 415, "invalid-request")
 
 
+def test_a_snapshot_is_deleted_after_a_question_and_over_http_without(
+    data: Path, client: httpx.Client
+) -> None:
+    for name in ("monday", "tuesday"):
+        said("snapshot", "create", name, "--data", data)
+    unasked = run("snapshot", "delete", "monday", "--data", data)
+    assert unasked.returncode == 1
+    assert "Aborted" in unasked.stderr
+    assert said("snapshot", "delete", "monday", "--yes", "--data", data).endswith("is deleted\n")
+    assert (
+        "there is no snapshot 'monday'"
+        in run("snapshot", "delete", "monday", "-y", "--data", data).stderr
+    )
+    (left,) = client.get("/admin/snapshots").json()["snapshots"]
+    assert left["name"] == "tuesday"
+    gone = client.delete("/admin/snapshots/tuesday")
+    assert (gone.status_code, gone.json()) == (200, {"snapshots": []})
+    problem(client.delete("/admin/snapshots/tuesday"), 404, "not-found")
+    problem(client.delete("/admin/snapshots/.x"), 422, "invalid-request")
+    assert live(client) == (2, 6)
+
+
 def test_the_last_space_is_not_retired_and_an_unknown_one_is_told(data: Path) -> None:
     refused = run("retire", SPACE.id, "--data", data)
     assert refused.returncode == 1
