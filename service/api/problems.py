@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from lorgnette import errors
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 OK, CREATED, ACCEPTED, PARTIAL_CONTENT, NOT_MODIFIED = 200, 201, 202, 206, 304
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class UnsupportedMediaType(InvalidRequest):
@@ -38,7 +40,11 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class MethodNotAllowed(InvalidRequest):
-    """The route exists, but not for this method."""
+    """The path exists, but not for this method. allowed: those it exists for."""
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class PreconditionRequired(InvalidRequest):
@@ -152,6 +158,8 @@ def _headers(error: LorgnetteError) -> dict[str, str]:
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.Unavailable | errors.TooManyRequests):
         headers["retry-after"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allowed)
     if isinstance(error, RangeNotSatisfiable):
         headers["content-range"] = f"bytes */{error.size}"
     return headers
@@ -181,10 +189,7 @@ def install(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = problem_response(request.scope, _of_framework(request, error))
-        for name, value in (error.headers or {}).items():
-            response.headers[name] = value
-        return response
+        return problem_response(request.scope, _of_framework(request, error))
 
     app.add_exception_handler(LorgnetteError, on_error)
     app.add_exception_handler(RequestValidationError, on_validation)
@@ -196,11 +201,23 @@ def _of_framework(request: Request, error: HTTPException) -> LorgnetteError:
     if error.status_code == STATUS[errors.NotFound]:
         return errors.NotFound(f"there is no {path}: see /openapi.json for what there is")
     if error.status_code == STATUS[MethodNotAllowed]:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        return MethodNotAllowed(f"{path} does not take {method}, only {allowed}")
+        allowed = _allowed(request)
+        return MethodNotAllowed(
+            f"{path} does not take {method}, only {' and '.join(allowed)}", allowed=allowed
+        )
     if error.status_code < 500:
         return InvalidRequest(f"the request cannot be read: {error.detail}")
     return ServerFault(str(error.detail))
+
+
+def _allowed(request: Request) -> tuple[str, ...]:
+    """Every method that some route takes at this path; the framework names the first route's."""
+
+    def is_taken(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return tuple(filter(is_taken, _METHODS))
 
 
 def documented(*kinds: type[LorgnetteError]) -> dict[int | str, dict[str, object]]:

@@ -105,6 +105,24 @@ def test_an_unknown_route_and_a_wrong_method_are_problems(client: httpx.Client) 
     assert "POST" in wrong.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/admin/items/a", {"GET", "PUT", "DELETE"}),
+        ("/admin/snapshots", {"GET", "POST"}),
+        ("/models/tiny-query/manifest.json", {"GET", "HEAD"}),
+        ("/search", {"POST"}),
+    ],
+)
+def test_a_wrong_method_is_told_every_right_one(
+    client: httpx.Client, path: str, allowed: set[str]
+) -> None:
+    wrong = client.request("PATCH", path)
+    detail = str(problem(wrong, 405, "invalid-request")["detail"])
+    assert set(wrong.headers["allow"].split(", ")) == allowed
+    assert all(method in detail for method in allowed)
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", ""])
 def test_a_keyless_service_does_not_answer_to_another_host_name(
     client: httpx.Client, host: str
