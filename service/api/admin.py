@@ -17,10 +17,16 @@ from lorgnette.errors import (
     Unauthorized,
 )
 from lorgnette.wire import Job, ReindexRequest
-from service.api.body import documented_body, parse_json, read_body, require_json
+from service.api.body import (
+    documented_body,
+    documented_trigger,
+    parse_json,
+    read_body,
+    require_json,
+)
 from service.api.doors import Ready, admin_door
 from service.api.problems import ACCEPTED, RequestTimeout, UnsupportedMediaType, documented
-from service.gallery.answers import Token
+from service.gallery.answers import KEY_PATTERN, Token
 from service.jobs import (
     ReindexPlan,
     cancel_job,
@@ -58,7 +64,11 @@ async def reindex(
     request: Request,
     opened: Ready,
     idempotency_key: Annotated[
-        str | None, Header(description="the same key and body start one job")
+        str | None,
+        Header(
+            description="the same key and body start one job",
+            json_schema_extra={"pattern": KEY_PATTERN},
+        ),
     ] = None,
 ) -> Response:
     """Start a reindex: embed what the teacher has not seen, build a new generation, publish it.
@@ -79,6 +89,7 @@ async def reindex(
     "/jobs/{job_id}/cancel",
     status_code=ACCEPTED,
     response_model=Job,
+    openapi_extra=documented_trigger(),
     responses=documented(Unauthorized, NotFound, Conflict, UnsupportedMediaType),
 )
 async def cancel(job_id: str, request: Request, opened: Ready) -> Response:
@@ -91,6 +102,7 @@ async def cancel(job_id: str, request: Request, opened: Ready) -> Response:
     "/jobs/{job_id}/resume",
     status_code=ACCEPTED,
     response_model=Job,
+    openapi_extra=documented_trigger(),
     responses=documented(Unauthorized, NotFound, Conflict, UnsupportedMediaType),
 )
 async def resume(job_id: str, request: Request, opened: Ready) -> Response:

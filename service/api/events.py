@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from lorgnette.errors import NotFound, Unauthorized
 from lorgnette.wire import Job
 from service.api.doors import Ready, admin_door
-from service.api.problems import documented
+from service.api.problems import OK, documented
 from service.jobs import FINAL, revision_of
 from service.state import Opened, ServiceState, state_of
 
@@ -22,6 +22,26 @@ router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_
 LOOK_EVERY_S = 0.25
 HEARTBEAT_S = 10.0
 
+# As FastAPI and OpenAPI 3.2 write it: what each event is, the stream being a sequence of them.
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["job", "draining"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "anyOf": [
+                    {"$ref": "#/components/schemas/Job"},
+                    {"type": "object", "properties": {"detail": {"type": "string"}}},
+                ]
+            },
+        },
+        "retry": {"type": "integer"},
+    },
+    "required": ["data"],
+}
 _RETRY = b"retry: 1000\n\n"
 _DRAINING = b'event: draining\ndata: {"detail": "the server is shutting down"}\n\n'
 
@@ -30,7 +50,7 @@ _DRAINING = b'event: draining\ndata: {"detail": "the server is shutting down"}\n
     "/jobs/{job_id}/events",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        OK: {"content": {"text/event-stream": {"itemSchema": _EVENT}}},
         **documented(Unauthorized, NotFound),
     },
 )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Self
 
 import numpy as np
+from fastapi import Path as PathParameter
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -21,6 +22,19 @@ MAX_ID_CHARS = 512
 MAX_METADATA_BYTES = 16_384
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+ItemId = Annotated[
+    str,
+    PathParameter(
+        description="no part between slashes is empty, '.' or '..'",
+        # Documented here, checked by `checked_id`, for bodies as for paths.
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_ID_CHARS,
+            "pattern": "^[^\\x00-\\x1f\\x7f]+$",
+        },
+    ),
+]
 
 Floats = Annotated[list[float], Field(min_length=1)]
 

@@ -22,7 +22,7 @@ from lorgnette.errors import (
 )
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, admin_door
-from service.api.item_bodies import BatchBody, ItemBody, checked_id, checked_metadata
+from service.api.item_bodies import BatchBody, ItemBody, ItemId, checked_id, checked_metadata
 from service.api.problems import (
     RequestTimeout,
     UnsupportedMediaType,
@@ -30,7 +30,7 @@ from service.api.problems import (
     invalid_request,
 )
 from service.gallery import writes
-from service.gallery.answers import Token
+from service.gallery.answers import KEY_PATTERN, Token
 from service.gallery.writes import StoredItem, Written
 from service.item_writes import Wanted, put_items
 from service.settings import Settings
@@ -80,7 +80,7 @@ async def items(opened: Ready, query: Annotated[ItemsQuery, Query()]) -> ItemsRe
 
 
 @router.get("/items/{item_id:path}", responses=documented(Unauthorized, NotFound))
-async def item(item_id: str, opened: Ready) -> StoredItem:
+async def item(item_id: ItemId, opened: Ready) -> StoredItem:
     """One item."""
     return await _in_lane(opened, lambda: writes.one(opened.catalogue, checked_id(item_id)))
 
@@ -99,7 +99,7 @@ async def item(item_id: str, opened: Ready) -> StoredItem:
     },
 )
 async def put_item(
-    item_id: str,
+    item_id: ItemId,
     request: Request,
     opened: Ready,
     metadata: Annotated[
@@ -120,7 +120,7 @@ async def put_item(
 
 
 @router.delete("/items/{item_id:path}", responses=documented(Unauthorized, NotFound, DiskFull))
-async def delete_item(item_id: str, opened: Ready) -> Written:
+async def delete_item(item_id: ItemId, opened: Ready) -> Written:
     """Delete an item and its vectors of every space. A deleted one is not found again."""
     checked_id(item_id)
     return await _in_lane(opened, lambda: _delete(opened, item_id))
@@ -136,7 +136,11 @@ async def batch(
     request: Request,
     opened: Ready,
     idempotency_key: Annotated[
-        str | None, Header(description="the same key and body are carried out once")
+        str | None,
+        Header(
+            description="the same key and body are carried out once",
+            json_schema_extra={"pattern": KEY_PATTERN},
+        ),
     ] = None,
 ) -> Written:
     """Write and delete several items, all or nothing.

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import Path as PathParameter
+from pydantic import BaseModel, ConfigDict, Field
 
 from lorgnette.errors import Conflict, DiskFull, NotFound, Unauthorized
-from service.api.body import documented_body, parse_json, read_body, require_json
+from service.api.body import (
+    documented_body,
+    documented_trigger,
+    parse_json,
+    read_body,
+    require_json,
+)
 from service.api.doors import Ready, admin_door
 from service.api.problems import CREATED, RequestTimeout, UnsupportedMediaType, documented
 from service.gallery import backup
-from service.gallery.backup import SnapshotManifest
+from service.gallery.backup import NAME_PATTERN, SnapshotManifest
 from service.gallery.restore import restore as restore_gallery
 from service.state import Opened, state_of
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_door)])
+
+SnapshotName = Annotated[str, PathParameter(json_schema_extra={"pattern": NAME_PATTERN})]
 
 
 class SnapshotBody(BaseModel):
@@ -24,7 +34,7 @@ class SnapshotBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str | None = None
+    name: Annotated[str | None, Field(json_schema_extra={"pattern": NAME_PATTERN})] = None
 
 
 class SnapshotInfo(BaseModel):
@@ -84,9 +94,10 @@ async def take_snapshot(request: Request, opened: Ready) -> SnapshotInfo:
 
 @router.post(
     "/snapshots/{name}/restore",
+    openapi_extra=documented_trigger(),
     responses=documented(Unauthorized, NotFound, Conflict, UnsupportedMediaType, DiskFull),
 )
-async def restore(name: str, request: Request, opened: Ready) -> SnapshotInfo:
+async def restore(name: SnapshotName, request: Request, opened: Ready) -> SnapshotInfo:
     """Make the gallery what it was then; what was written since is lost.
 
     Every file is checked before anything is replaced. Every worker follows within a second.

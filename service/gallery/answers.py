@@ -18,7 +18,7 @@ from service.gallery.statements import now
 
 KEPT_HOURS = 24
 
-_KEY = re.compile(r"[A-Za-z0-9._~:/+=-]{1,255}")
+KEY_PATTERN = r"^[A-Za-z0-9._~:/+=-]{1,255}$"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Token:
         """The token of a request; None when the caller sent no key. Raises `InvalidRequest`."""
         if key is None:
             return None
-        if _KEY.fullmatch(key) is None:
+        if re.fullmatch(KEY_PATTERN, key) is None:
             raise InvalidRequest(
                 "Idempotency-Key: expected 1 to 255 letters, digits or ._~:/+=- such as a UUID"
             )

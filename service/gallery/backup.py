@@ -35,7 +35,7 @@ from service.gallery.statements import now
 SNAPSHOTS_NAME = "snapshots"
 MANIFEST_NAME = "manifest.json"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _HELD = (
     rf"{re.escape(CATALOGUE_NAME)}|{generations.CURRENT_NAME}"
     rf"|{generations.GENERATIONS_NAME}/[1-9][0-9]*/(manifest\.json|index\.faiss|keys\.npy)"
@@ -73,7 +73,7 @@ class SnapshotManifest(BaseModel):
 
 def directory_of(data: Path, name: str) -> Path:
     """Where a snapshot of that name lives. Raises `InvalidRequest` for a name that may be none."""
-    if _NAME.fullmatch(name) is None:
+    if re.fullmatch(NAME_PATTERN, name) is None:
         raise InvalidRequest(f"name: expected 1 to 64 letters, digits, - or _, found {name[:64]!r}")
     return data / SNAPSHOTS_NAME / name
 
@@ -114,7 +114,7 @@ def listed(data: Path) -> list[SnapshotManifest]:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     found: list[SnapshotManifest] = []
     for name in names:
-        if _NAME.fullmatch(name) is not None:
+        if re.fullmatch(NAME_PATTERN, name) is not None:
             with suppress(InvalidGallery):
                 found.append(read_manifest(folder / name))
     return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
