@@ -50,7 +50,7 @@ export interface CallOptions {
 export interface Call {
   readonly method: string;
   readonly path: string;
-  readonly body?: Uint8Array<ArrayBuffer> | Blob;
+  readonly body?: Uint8Array | Blob;
   readonly contentType?: string;
   readonly query?: { readonly [name: string]: string | readonly string[] };
   readonly headers?: { readonly [name: string]: string };
@@ -136,7 +136,7 @@ export class Connection {
     const headers: Record<string, string> = { Accept: "application/json", ...call.headers };
     if (this.options.key !== undefined) headers["Authorization"] = `Bearer ${this.options.key}`;
     if (call.contentType !== undefined) headers["Content-Type"] = call.contentType;
-    const body = call.body === undefined ? {} : { body: call.body };
+    const body = call.body === undefined ? {} : { body: call.body as BodyInit };
     // A key must not follow a redirect to a stranger.
     return { method: call.method, headers, redirect: "manual", ...body };
   }
@@ -165,7 +165,7 @@ class Body implements Reader {
 }
 
 /** Pieces as one. */
-export function concatenated(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+export function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {

@@ -1,10 +1,10 @@
 /** The student on this device: fetched, verified, proved, put in place, rolled back. */
 
-import type { BundleEncoder, Abortable } from "./encoder.js";
+import type { Abortable, BundleEncoder } from "./encoder.js";
 import type { Client } from "./client.js";
 import type { Manifest } from "./manifest.js";
 
-/** Told how far a download is; `total` counts every file that is needed. */
+/** Told how far a download is; `total_bytes` counts every file that is needed. */
 export type OnProgress = (have_bytes: number, total_bytes: number) => void;
 
 /** Options of a store, whatever it keeps its files in. */
@@ -31,7 +31,7 @@ export interface Held {
 /** A usable encoder at once, and what became of looking for a newer one behind it. */
 export interface Started<E> {
   readonly encoder: E;
-  /** The newer encoder, proved and in place; undefined when there is none. Never rejects offline. */
+  /** The newer encoder, proved and in place; undefined when there is none, or no server. */
   readonly update: Promise<E | undefined>;
 }
 
@@ -39,12 +39,13 @@ export interface Started<E> {
  * Keeps one student on the device and opens encoders of it.
  *
  * An encoder it gives was verified (sha256 of each file, the signature when keys are configured) and
- * has reproduced its golden vectors on this device before anything was replaced.
+ * has reproduced its golden vectors on this device before anything was replaced. After any error
+ * what is held is what was held before.
  */
-export interface ModelStore<Image, E extends BundleEncoder<Image>> {
-  /** Whether files outlive the page or the process; false where there is no storage, or it is full. */
+export interface ModelStore<E extends BundleEncoder<never>> {
+  /** Whether files outlive the page or the process: false where there is no storage, or it is full. */
   readonly isKept: boolean;
-  /** What is held, from the store alone. */
+  /** What is held, without a question to the server. */
   held(): Promise<Held>;
   /** The one that is held, without a question to the server. Throws `NotFound`. */
   local(options?: Abortable): Promise<E>;
@@ -54,6 +55,6 @@ export interface ModelStore<Image, E extends BundleEncoder<Image>> {
   localThenUpdate(options?: LoadOptions): Promise<Started<E>>;
   /** Put the previous one back in place. Throws `NotFound` when there is none. */
   rollback(options?: Abortable): Promise<E>;
-  /** Forget everything. */
+  /** Forget everything that this store holds. */
   clear(): Promise<void>;
 }
