@@ -13,6 +13,8 @@ PIP_INSTALL = -m pip install --disable-pip-version-check --quiet -c constraints.
 PHOTOS ?=
 # demo: where galleries, queries and contact sheets go.
 DEMO_DATA ?= demo-data
+# torture: rows, or what their names begin with; empty means all of them.
+ONLY ?=
 # models: the root of the photographs the configurations name, the configurations, and where to.
 DATA ?=
 TEACHER_CONFIG ?= training/configs/teacher_lite2.yaml
@@ -38,6 +40,7 @@ help: ## List the targets
 	@echo
 	@echo "  PHOTOS=DIR     demo, demo-check: search your own photos instead of the sample gallery"
 	@echo "  DATA=DIR       models: the root of the training photographs"
+	@echo "  ONLY=ROWS      torture: some rows of the table (python -m tests.torture --list)"
 	@echo "  PYTHON=python3 the interpreter the virtual environments are made with (>= 3.11)"
 
 demo: install-demo ## Index a gallery, start the service, ask it three queries, stay up until Ctrl-C
@@ -59,8 +62,8 @@ test-service: install-demo ## Import and run the SDK and the service where there
 test-slow: install ## The tests heavier than a minute
 	$(BIN)/python -m pytest -m slow
 
-torture: install ## Minutes of abuse: crash points, swaps under load, long state machines
-	$(BIN)/python -m pytest -m torture
+torture: install ## Every abuse the service must survive, in one table (hours; ONLY=crash: a part)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --only $(call quoted,$(ONLY))
 
 lint: install ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -9,8 +9,17 @@ import pytest
 
 from lorgnette.bundle import Bundle
 from tests.tiny_bundle import write_tiny_bundle
+from tests.torture.figures import record_figure
+
+__all__ = ["record_figure"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "torture_row(name): part of that row of `make torture`, see tests/torture"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,11 @@ from tests.tiny_bundle import space_of, write_tiny_bundle
 
 __all__ = ["place", "port"]
 
+pytestmark = pytest.mark.torture_row("operate")
+
 CHAPTER = README[README.index("## Operate") :].partition("\n## ")[0]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", CHAPTER, flags=re.MULTILINE | re.DOTALL)
-SERVE, KEYS, BACKUP, UPGRADE, ROLL_BACK = range(5)
+SERVE, KEYS, BACKUP, ITEMS, UPGRADE, ROLL_BACK = range(6)
 
 
 @pytest.fixture
@@ -93,6 +95,27 @@ def test_back_up_and_restore_under_a_running_service(place: Path, port: int, hou
         assert bash(listing, place=place, port=port).stdout == ""
 
 
+def test_write_an_item_delete_it_and_look_at_the_jobs(place: Path, port: int, house: str) -> None:
+    put, get, delete, jobs = lines(ITEMS)
+
+    def count() -> int:
+        with admin() as client:
+            (space,) = client.get(f"{house}/spaces").json()["spaces"]
+        return int(space["count"])
+
+    with running("lorgnette serve", place=place, port=port):
+        bash(put, place=place, port=port)
+        eventually(lambda: count() == 13)
+        shown = json.loads(bash(get, place=place, port=port).stdout)
+        assert (shown["id"], shown["metadata"]) == ("shelf-7", {"aisle": 7})
+        bash(delete, place=place, port=port)
+        eventually(lambda: count() == 12)
+        with admin() as client:
+            job = client.post(f"{house}/admin/reindex", json={}).json()["id"]
+        assert job in bash(jobs, place=place, port=port).stdout
+        bash(f"lorgnette jobs follow {job}", place=place, port=port)
+
+
 def test_upgrade_the_teacher_retire_the_old_and_roll_back(
     place: Path, port: int, house: str
 ) -> None:
@@ -114,4 +137,4 @@ def test_upgrade_the_teacher_retire_the_old_and_roll_back(
 
 
 def test_the_chapter_has_no_other_commands() -> None:
-    assert [len(lines(block)) for block in range(len(BLOCKS))] == [2, 4, 4, 3, 2]
+    assert [len(lines(block)) for block in range(len(BLOCKS))] == [2, 4, 4, 4, 3, 2]

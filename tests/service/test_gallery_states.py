@@ -156,6 +156,7 @@ class TestGallery(GalleryMachine.TestCase):  # type: ignore[misc, name-defined]
 
 
 @pytest.mark.torture
+@pytest.mark.torture_row("oracle")
 @pytest.mark.usefixtures("_quick")
 class TestGalleryAtLength(GalleryMachine.TestCase):  # type: ignore[misc, name-defined]
     settings = settings(max_examples=200, stateful_step_count=50, deadline=None)

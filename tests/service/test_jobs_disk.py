@@ -6,6 +6,8 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from lorgnette.bundle import Bundle
 from service import jobs
 from service.gallery import generations
@@ -21,6 +23,7 @@ from tests.service.serving import eventually
 JOB = "0" * 32
 
 
+@pytest.mark.torture_row("disk")
 def test_a_full_disk_fails_the_job_and_the_same_job_is_resumed(
     tmp_path: Path, teacher: Bundle
 ) -> None:

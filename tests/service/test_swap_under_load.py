@@ -100,6 +100,7 @@ def test_two_swaps_under_load(tmp_path: Path, teacher: Bundle, student: Bundle) 
 
 
 @pytest.mark.torture
+@pytest.mark.torture_row("swap")
 def test_twenty_swaps_in_a_minute_under_load(
     tmp_path: Path, teacher: Bundle, student: Bundle
 ) -> None:

@@ -91,6 +91,7 @@ def asking(url: str, failures: list[str]) -> Iterator[list[int]]:
             thread.join()
 
 
+@pytest.mark.torture_row("workers-kill")
 def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(options: tuple[str, ...]) -> None:
     failures: list[str] = []
     with served(*options) as (process, url):
@@ -226,6 +227,7 @@ def publish_flat(data: Path, space: Space, *, count: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.torture_row("workers-memory")
 def test_a_second_worker_costs_little_of_the_index(tmp_path: Path) -> None:
     """A Flat index of 500,000 × 512 (1 GB), searched by both workers: private memory of each."""
     space = space_of(0, dim=512)

@@ -184,6 +184,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "_ask", check_here)
 
 
+@pytest.mark.torture_row("crash-points")
 @pytest.mark.parametrize(("point", "occurrence"), POINTS)
 def test_killed_at_a_named_point_nothing_acknowledged_is_lost(
     tmp_path: Path, point: str, occurrence: int
@@ -192,6 +193,7 @@ def test_killed_at_a_named_point_nothing_acknowledged_is_lost(
 
 
 @pytest.mark.torture
+@pytest.mark.torture_row("crash-points")
 @pytest.mark.parametrize("more", range(1, 5))
 @pytest.mark.parametrize(("point", "occurrence"), POINTS)
 def test_killed_there_later_too(tmp_path: Path, point: str, occurrence: int, more: int) -> None:
