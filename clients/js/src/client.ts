@@ -1,6 +1,6 @@
 /** The client: photographs or vectors in, hits out. */
 
-import { mismatch, parse, requireSuccess } from "./answers.js";
+import { mismatch, parse, requireSuccess, type Answer } from "./answers.js";
 import { Connection, type Call, type CallOptions, type ConnectionOptions } from "./connection.js";
 import { JOB, MODELS_RESPONSE, SEARCH_RESPONSE, SPACES_RESPONSE } from "./documents.js";
 import type { QueryEncoder } from "./encoder.js";
@@ -34,6 +34,7 @@ export interface ImageSearchOptions extends SearchOptions {
 /** Options of `Client.request`. */
 export interface RequestOptions extends CallOptions {
   readonly query?: { readonly [name: string]: string | readonly string[] };
+  readonly headers?: { readonly [name: string]: string };
   /** Sent as JSON. */
   readonly json?: unknown;
 }
@@ -169,13 +170,19 @@ export class Client<Image = never> {
    * All but POST and PATCH are tried again. path: from the server's root, each part encoded.
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
-    const { query, json } = options;
+    const answer = await this.exchange(method, path, options);
+    return answer.body.length ? parse<unknown>(answer, anything) : undefined;
+  }
+
+  /** `request`, with the answer's status and headers: an `ETag`, say, for a later `If-Match`. */
+  async exchange(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+    const { query, headers, json } = options;
     const isRepeatable = !/^(post|patch)$/i.test(method);
     const call = json === undefined ? { method, path } : jsonCall(method, path, json);
-    const asked = { ...call, isRepeatable, ...(query === undefined ? {} : { query }) };
-    const answer = await this.connection.send(asked, options);
+    const extra = { ...(query && { query }), ...(headers && { headers }) };
+    const answer = await this.connection.send({ ...call, ...extra, isRepeatable }, options);
     requireSuccess(answer);
-    return answer.body.length ? parse<unknown>(answer, anything) : undefined;
+    return answer;
   }
 
   private async searchWith(

@@ -15,6 +15,7 @@ export { Bundle } from "./bundle.js";
 export type { GoldenCase, ReadFile } from "./bundle.js";
 export type * from "./encoder.js";
 export { Client } from "./client.js";
+export type { Answer } from "./answers.js";
 export type { ClientOptions, ImageSearchOptions, RequestOptions, Rows } from "./client.js";
 export type { CallOptions, ConnectionOptions, Exchange } from "./connection.js";
 export type * from "./store.js";
