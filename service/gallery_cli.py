@@ -3,22 +3,14 @@ take and restore snapshots. A running service follows within a second."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from contextlib import closing
+from typing import Annotated
 
 import typer
 
 from service import defaults
+from service.operating import Data, Yes, confirm, opened
 
-if TYPE_CHECKING:
-    from service.gallery.catalogue import Catalogue
-
-Data = Annotated[
-    Path,
-    typer.Option(help="Directory that holds the gallery's data.", envvar="LORGNETTE_DATA"),
-]
 Name = Annotated[str, typer.Argument(help="The snapshot's name.", show_default=False)]
 
 
@@ -32,7 +24,7 @@ def generations(*, data: Data = defaults.DATA) -> None:
     """
     from service.gallery import steering
 
-    with _opened(data):
+    with opened(data):
         for manifest, is_live in steering.listed(data):
             typer.echo(
                 f"{manifest.generation:>6}  {'live' if is_live else '':4}  {manifest.created_at}  "
@@ -57,7 +49,7 @@ def promote(
     """
     from service.gallery import steering
 
-    with _opened(data) as catalogue:
+    with opened(data) as catalogue:
         manifest = steering.promote(catalogue, data, generation, expected=None)
     typer.echo(f"generation {generation} is live: {manifest.count} photographs")
 
@@ -78,7 +70,7 @@ def retire(
     """
     from service.gallery import steering
 
-    with _opened(data) as catalogue:
+    with opened(data) as catalogue:
         steering.retire(catalogue, data, space)
     typer.echo(f"{space} is retired")
 
@@ -99,7 +91,7 @@ def snapshot_create(
     """
     from service.gallery import backup
 
-    with _opened(data) as catalogue:
+    with opened(data) as catalogue:
         taken = backup.create(catalogue, data, name=name)
     typer.echo(backup.directory_of(data, taken.name))
 
@@ -137,7 +129,7 @@ def snapshot_delete(
     name: Name,
     *,
     data: Data = defaults.DATA,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove a snapshot, also a damaged one. The gallery stays as it is.
 
@@ -148,22 +140,7 @@ def snapshot_delete(
     """
     from service.gallery import backup
 
-    if not yes:
-        typer.confirm(f"Delete the snapshot {name} in {data} for good?", abort=True)
-    with _opened(data):
+    confirm(f"Delete the snapshot {name} in {data} for good?", yes=yes)
+    with opened(data):
         backup.delete(data, name)
     typer.echo(f"the snapshot {name} is deleted")
-
-
-@contextmanager
-def _opened(data: Path) -> Iterator[Catalogue]:
-    """The catalogue of a gallery that is there; nothing is made by looking for it."""
-    from lorgnette.errors import InvalidGallery
-    from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
-
-    if not (data / CATALOGUE_NAME).is_file():
-        raise InvalidGallery(
-            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
-        )
-    with closing(Catalogue.open(data)) as catalogue:
-        yield catalogue

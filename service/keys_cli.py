@@ -7,18 +7,13 @@ students), metrics, or admin, which opens everything.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service import defaults
+from service.operating import Data
 from service.scopes import Scope
-
-Data = Annotated[
-    Path,
-    typer.Option(help="Directory that holds the gallery's data.", envvar="LORGNETTE_DATA"),
-]
 
 
 def create(

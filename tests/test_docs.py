@@ -205,7 +205,7 @@ def test_every_shell_command_of_the_readme_is_run_here() -> None:
     tested = ("make ", ".venv-demo/bin/pip", "export LORGNETTE_")
     tested += tuple(f"lorgnette {verb}" for verb in (*verbs, *science))
     # By tests/test_operate.py.
-    operating = ("keys", "snapshot", "generations", "reindex", "retire", "promote")
+    operating = ("keys", "snapshot", "items", "jobs", "generations", "reindex", "retire", "promote")
     tested += ("OLD=", *(f"lorgnette {verb}" for verb in operating))
     harmless = ("python3 -m venv", "source ")
     for command in commands(""):
