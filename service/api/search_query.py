@@ -11,6 +11,7 @@ from lorgnette.filters import Name, read_filter
 from lorgnette.vectors import WireDtype
 from lorgnette.wire import DEFAULT_K, Options, Rerank
 from service.api.problems import invalid_request
+from service.gallery.rerank import POOL
 from service.settings import Settings
 
 
@@ -72,13 +73,19 @@ class ImageQuery(OptionsQuery):
 
 def check_limits(options: Options, *, settings: Settings) -> None:
     """Raise `InvalidRequest` for more hits than the server gives, or than are re-ranked."""
-    last = options.offset + options.k
+    last = (options.offset + options.k) * options.group_size
     if options.k > settings.max_k:
         raise InvalidRequest(
             f"k: expected at most {settings.max_k}, found {options.k}: ask for fewer hits"
         )
-    if last * options.group_size > settings.max_k:
+    if last > settings.max_k:
         raise InvalidRequest(
             f"offset, k and group_size: expected (offset + k) · group_size of at most "
-            f"{settings.max_k}, found {last * options.group_size}: ask for fewer hits"
+            f"{settings.max_k}, found {last}: ask for fewer hits"
+        )
+    # Behind the pool come hits with another score: one list of both would be in no order.
+    if options.rerank is not None and last > POOL:
+        raise InvalidRequest(
+            f"rerank: it orders the {POOL} best of a plain search, (offset + k) · group_size is "
+            f"{last}: ask for at most {POOL}, or for more without rerank"
         )

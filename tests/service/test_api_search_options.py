@@ -15,6 +15,8 @@ from lorgnette import Client, errors
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import Encoder
 from lorgnette.vectors import Vectors, to_base64, to_bytes
+from lorgnette.wire import Options
+from service.api.search_query import check_limits
 from service.gallery.catalogue import Catalogue
 from service.gallery.grouping import Value, grouped
 from service.gallery.records import NewItem, Stamp
@@ -208,6 +210,33 @@ def test_a_second_opinion_keeps_the_items_and_says_what_it_cost(
     assert again.json()["stages_ms"]["rerank"] > 0
     assert "rerank;dur=" in again.headers["server-timing"]
     assert "rerank" not in plain.json()["stages_ms"]
+
+
+@pytest.mark.parametrize("asked", [
+    {"k": 401}, {"k": 10, "offset": 391}, {"k": 1, "offset": 400},
+    {"k": 201, "group_by": "brand", "group_size": 2},
+])  # fmt: skip
+def test_what_lies_behind_the_re_ranked_is_refused_and_not_silently_nothing(
+    asked: dict[str, object],
+) -> None:
+    options = Options.model_validate(asked | {"rerank": "alpha-qe"})
+    with pytest.raises(errors.InvalidRequest, match=r"400 best.*without rerank"):
+        check_limits(options, settings=Settings())
+    check_limits(options.model_copy(update={"rerank": None}), settings=Settings())
+    check_limits(options.model_copy(update={"k": 1, "offset": 199}), settings=Settings())
+
+
+@FORMS
+def test_pages_of_what_is_re_ranked_are_the_whole_cut_into_pieces(
+    client: httpx.Client, rows: Vectors, ask: Ask
+) -> None:
+    whole = hits_of(ask(client, rows[:1], k=100, rerank="super-global"))
+    pages = [
+        hits_of(ask(client, rows[:1], k=7, offset=start, rerank="super-global"))
+        for start in range(0, 36, 7)
+    ]
+    assert [hit for page in pages for hit in page] == whole
+    assert len(whole) == COUNT
 
 
 def test_a_batch_is_answered_row_by_row(client: httpx.Client, rows: Vectors) -> None:
