@@ -1,0 +1,92 @@
+"""Photograph files of every kind a browser is given, all made from one picture."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.sdk.icc import ADOBE, P3, profile
+
+ORIENTATION = 0x0112
+
+
+def picture(width: int, height: int, *, seed: int = 0) -> Image.Image:
+    """Coarse and fine colour, unlike in its four corners, so that a turn is another picture."""
+    random = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)).resize(
+                (width, height), Image.Resampling.BICUBIC
+            ),
+            dtype=np.float32,
+        )
+        for cells in (3, 12, 48)
+    ]
+    mixed = 0.6 * layers[0] + 0.25 * layers[1] + 0.15 * layers[2]
+    ramp = np.linspace(0.2, 1.0, height)[:, None, None] * np.linspace(1.0, 0.6, width)[:, None]
+    return Image.fromarray((mixed * ramp).clip(0, 255).astype(np.uint8))
+
+
+def write_photographs(folder: Path) -> list[Path]:
+    """Eight orientations, wide gamuts, alpha, grey, progressive, WebP, CMYK, 10 megapixels."""
+    folder.mkdir(parents=True)
+    photo = picture(640, 480)
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[ORIENTATION] = turn
+        photo.save(folder / f"exif_{turn}.jpg", quality=92, exif=exif)
+    photo.save(folder / "p3.jpg", quality=92, icc_profile=profile(P3, 2.2))
+    photo.save(folder / "adobe.png", icc_profile=profile(ADOBE, 2.2))
+    photo.save(folder / "progressive.jpg", quality=80, progressive=True)
+    photo.save(folder / "full_chroma.jpg", quality=95, subsampling=0)
+    photo.convert("L").save(folder / "gray.jpg", quality=92)
+    photo.convert("CMYK").save(folder / "cmyk.jpg", quality=92)
+    photo.save(folder / "lossy.webp", quality=85)
+    photo.save(folder / "lossless.webp", lossless=True)
+    photo.save(folder / "plain.bmp")
+    photo.convert("P", palette=Image.Palette.ADAPTIVE).save(folder / "palette.png")
+    faded = photo.copy()
+    faded.putalpha(Image.linear_gradient("L").resize(photo.size))
+    faded.save(folder / "alpha.png")
+    picture(4000, 2668, seed=1).save(folder / "ten_megapixels.jpg", quality=88)
+    return sorted(folder.iterdir())
+
+
+def write_refused(folder: Path) -> None:
+    """Files that a person does pick and that are no photograph; some are a header alone."""
+    folder.mkdir(parents=True)
+    photo = picture(64, 48)
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "iphone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    (folder / "drawing.svg").write_text(
+        '<?xml version="1.0"?>\n<!-- a drawing -->\n<svg xmlns="http://www.w3.org/2000/svg"/>\n'
+    )
+    (folder / "document.pdf").write_bytes(b"%PDF-1.7\n")
+    (folder / "text.jpg").write_text("this is no photograph\n")
+    photo.save(folder / "still.gif")
+    photo.save(folder / "scan.tif")
+    frames = [picture(64, 48, seed=seed) for seed in range(2)]
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "moving.png", save_all=True, append_images=frames[1:])
+    Image.new("L", (12_500, 8_000)).save(folder / "hundred_megapixels.png")
+    whole = folder / "whole.jpg"
+    picture(640, 480).save(whole)
+    (folder / "header_only.jpg").write_bytes(whole.read_bytes()[:100])
+    start = b"\x89PNG\r\n\x1a\n" + bytes(8) + struct.pack(">II", 64, 48)
+    (folder / "damaged.png").write_bytes(start)
+    whole.unlink()
+
+
+def raw_pixels() -> dict[str, NDArray[np.uint8]]:
+    """Decoded pictures of shapes that a resize treats each in its own way."""
+    return {
+        "landscape": np.asarray(picture(640, 427, seed=2)),
+        "portrait": np.asarray(picture(300, 511, seed=3)),
+        "small": np.asarray(picture(37, 23, seed=4)),
+        "strip": np.asarray(picture(901, 40, seed=5)),
+        "noise": np.random.default_rng(6).integers(0, 256, (224, 224, 3), dtype=np.uint8),
+    }
