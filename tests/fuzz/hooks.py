@@ -1,4 +1,4 @@
-"""What the document cannot say of one gallery: half of the valid requests name what it holds.
+"""What the document cannot say of one gallery: most of the valid requests name what it holds.
 
 Loaded by schemathesis itself.
 """
@@ -20,7 +20,8 @@ SPACE = space_of(0)
 def map_case(context: HookContext, case: Case) -> Case:
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return case
-    if hashlib.sha256(repr(case.as_curl_command()).encode()).digest()[0] % 2:
+    drawn = repr((case.path, case.path_parameters, case.query, case.body))
+    if hashlib.sha256(drawn.encode("utf-8", "replace")).digest()[0] % 4 == 0:
         return case
     if case.path.startswith("/models/"):
         case.path_parameters.update(name=STUDENT)
