@@ -9,11 +9,12 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lorgnette.alignment import Alignment
 from lorgnette.vectors import Vectors
 from lorgnette.wire import Hit, Options, Rerank, SearchResponse
 from service.gallery.grouping import Value, group_values, grouped
@@ -55,11 +56,28 @@ class Stages:
 
 @dataclass(frozen=True)
 class Question:
-    """rows: `[N, D]` unit rows of the snapshot's space."""
+    """rows: `[N, D]` unit rows of the snapshot's space. student: who embedded them, if that is
+    known. alignment: what has mapped them, see `aligned`."""
 
     rows: Vectors
     snapshot: Snapshot
     options: Options
+    student: str | None = None
+    alignment: Alignment | None = None
+
+
+def aligned(opened: Opened, question: Question, *, stages: Stages) -> Question:
+    """The question with its rows mapped by their student's alignment with this gallery.
+
+    As it was, where the student is unknown or has none. Blocking.
+    """
+    if question.student is None:
+        return question
+    with opened.catalogue.reading() as connection, stages.stage("align"):
+        learned = opened.alignments.of(connection, question.snapshot.space, question.student)
+        if learned is None:
+            return question
+        return replace(question, rows=learned(question.rows), alignment=learned)
 
 
 def answer(opened: Opened, question: Question, *, stages: Stages) -> bytes:
@@ -83,6 +101,7 @@ def answer(opened: Opened, question: Question, *, stages: Stages) -> bytes:
         results=[[_hit(h, items, values, options) for h in row if h.key in items] for row in found],
         took_ms=stages.took_ms(),
         matching=matching,
+        is_aligned=question.alignment is not None,
         stages_ms=stages.ms,
     )
     return response.model_dump_json().encode()

@@ -51,6 +51,15 @@ Students = Annotated[
         show_default=str(defaults.STUDENT),
     ),
 ]
+Aligned = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--student",
+        help="Query bundle to align with the gallery afterwards; may be repeated.",
+        metavar="<path>",
+        show_default=str(defaults.STUDENT),
+    ),
+]
 Host = Annotated[
     str | None,
     typer.Option(
@@ -90,6 +99,7 @@ def index(
     threads: Threads = None,
     factory: Factory = None,
     recall_gate: RecallGate = defaults.RECALL_GATE,
+    student: Aligned = None,
 ) -> None:
     """Embed a folder of photographs and make them searchable.
 
@@ -103,6 +113,7 @@ def index(
       lorgnette index /mnt/archive --prefix archive --data /srv/gallery
     """
     _settle_libraries()
+    from service.alignment_cli import align_after_indexing
     from service.console import reporting, tell
     from service.gallery.build import Options, index_folder
 
@@ -112,6 +123,8 @@ def index(
         )
         summary = index_folder(folder, data, teacher, prefix=prefix, options=options)
     tell(summary)
+    with _interruptible():
+        align_after_indexing(data, student or [defaults.STUDENT], threads=options.threads)
 
 
 def reindex(
@@ -121,6 +134,7 @@ def reindex(
     threads: Threads = None,
     factory: Factory = None,
     recall_gate: RecallGate = defaults.RECALL_GATE,
+    student: Aligned = None,
     job: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Build the index anew, embedding what a new teacher's space lacks.
@@ -135,6 +149,7 @@ def reindex(
       lorgnette reindex --factory HNSW32 --recall-gate 0.98
     """
     _settle_libraries()
+    from service.alignment_cli import align_after_indexing
     from service.console import reporting, tell
     from service.gallery.build import Options
     from service.gallery.build import reindex as build_again
@@ -147,8 +162,13 @@ def reindex(
         if job is None:
             summary = build_again(data, teacher, options=options)
         else:
-            summary = reindex_as_job(data, teacher, options=options, job_id=job)
+            summary = reindex_as_job(
+                data, teacher, students=student or (), options=options, job_id=job
+            )
     tell(summary)
+    if job is None:
+        with _interruptible():
+            align_after_indexing(data, student or [defaults.STUDENT], threads=options.threads)
 
 
 def serve(

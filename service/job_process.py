@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import JsonValue
 
 from lorgnette.errors import LorgnetteError
 from lorgnette.wire import JobState
+from service.gallery import aligning
 from service.gallery.build import Options, Summary, reindex
 from service.gallery.catalogue import Catalogue
 from service.gallery.statements import now
@@ -25,8 +27,12 @@ _HEARTBEAT_S = 0.5
 _LOOK_EVERY_S = 0.25
 
 
-def reindex_as_job(data: Path, teacher: Path, *, options: Options, job_id: str) -> Summary:
+def reindex_as_job(
+    data: Path, teacher: Path, *, students: Sequence[Path], options: Options, job_id: str
+) -> Summary:
     """Reindex as the process of a job: its row tells how it goes and what came of it.
+
+    students: bundles to align with the gallery afterwards, as far as they fit.
 
     Raises what `reindex` raises, after storing it.
     """
@@ -41,6 +47,8 @@ def reindex_as_job(data: Path, teacher: Path, *, options: Options, job_id: str) 
         try:
             with watch:
                 summary = reindex(data, teacher, options=replace(options, report=report))
+                how = aligning.Options(threads=options.threads, report=report)
+                learned = aligning.align_fitting(catalogue, data, students, options=how)
         except LorgnetteError as error:
             reporter.failed(error)
             raise
@@ -50,7 +58,7 @@ def reindex_as_job(data: Path, teacher: Path, *, options: Options, job_id: str) 
         except Exception as error:
             reporter.failed(LorgnetteError(f"{type(error).__name__}: {error}; see the job's log"))
             raise
-        reporter.succeeded(_result(summary))
+        reporter.succeeded(_result(summary) | {"aligned": list(learned)})
     return summary
 
 

@@ -73,22 +73,28 @@ def list_jobs(catalogue: Catalogue) -> list[Job]:
 class ReindexPlan:
     """What a reindex job was asked to do; kept in its row, so that it can be resumed.
 
-    teacher: the bundle's directory; factory: None keeps the live generation's.
+    teacher: the bundle's directory; factory: None keeps the live generation's; students: bundles
+    to align with the gallery afterwards.
     """
 
     teacher: Path
     factory: str | None
     recall_gate: float
+    students: tuple[Path, ...] = ()
 
     def to_json(self) -> str:
         """As the row holds it."""
-        return json.dumps(asdict(self) | {"teacher": str(self.teacher.resolve())})
+        students = [str(student.resolve()) for student in self.students]
+        return json.dumps(
+            asdict(self) | {"teacher": str(self.teacher.resolve()), "students": students}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """As it was asked."""
         fields = json.loads(text)
-        return cls(**(fields | {"teacher": Path(fields["teacher"])}))
+        students = tuple(map(Path, fields.get("students", ())))
+        return cls(**(fields | {"teacher": Path(fields["teacher"]), "students": students}))
 
 
 def start_reindex(data: Path, plan: ReindexPlan, *, token: Token | None = None) -> Job:
@@ -226,6 +232,8 @@ def _spawn(data: Path, job_id: str, plan: ReindexPlan, *, keep_open: BinaryIO) -
     command += ["--data", str(data.resolve()), "--teacher", str(plan.teacher.resolve())]
     command += ["--recall-gate", str(plan.recall_gate)]
     command += ["--factory", plan.factory] if plan.factory is not None else []
+    for student in plan.students:
+        command += ["--student", str(student.resolve())]
     log = data / JOBS_NAME / f"{job_id}.log"
     with disk_errors(log.parent), log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command line, no shell

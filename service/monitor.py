@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lorgnette.alignment import Alignment
 from lorgnette.vectors import Vectors
 from service.gallery.snapshot import Snapshot
 from service.metrics import Metrics
@@ -31,11 +32,13 @@ _NICENESS = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """An answered photograph. row: the student's `[1, D]`; snapshot: what it was answered from."""
+    """An answered photograph. row: the student's `[1, D]`, as it was searched; snapshot: what it
+    was answered from; alignment: what mapped the row, None if nothing did."""
 
     photograph: bytes
     row: Vectors
     snapshot: Snapshot
+    alignment: Alignment | None
 
 
 class RecallMonitor:
@@ -59,12 +62,19 @@ class RecallMonitor:
         if share:
             self._thread.start()
 
-    def offer(self, photograph: bytes, row: Vectors, snapshot: Snapshot) -> None:
+    def offer(
+        self,
+        photograph: bytes,
+        row: Vectors,
+        snapshot: Snapshot,
+        *,
+        alignment: Alignment | None = None,
+    ) -> None:
         """Take a sample if its turn has come and there is room; returns at once."""
         if self._share <= self._chance():
             return
         try:
-            self._waiting.put_nowait(Sample(photograph, row, snapshot))
+            self._waiting.put_nowait(Sample(photograph, row, snapshot, alignment))
         except queue.Full:
             self._metrics.monitored.labels("dropped").inc()
 
@@ -92,6 +102,8 @@ class RecallMonitor:
         space = sample.snapshot.space
         (teacher,) = self._teachers.speaking((space,))
         theirs = teacher.encode(sample.photograph)[None, :]
+        if sample.alignment is not None:
+            theirs = sample.alignment.of_teacher(theirs)
         expected, found = (
             {hit.key for hit in sample.snapshot.search(rows, k=RANKS)[0]}
             for rows in (theirs, sample.row)

@@ -154,6 +154,7 @@ def _start(
         teacher=teacher,
         factory=asked.factory or settings.factory,
         recall_gate=settings.recall_gate,
+        students=settings.students,
     )
     try:
         return start_reindex(settings.data, plan, token=token)

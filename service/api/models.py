@@ -21,6 +21,9 @@ from service.api.problems import (
     RangeNotSatisfiable,
     documented,
 )
+from service.gallery.alignments import listed
+from service.gallery.snapshot import Snapshot
+from service.state import Opened
 from service.students import ServedFile
 
 router = APIRouter(tags=["models"], dependencies=[Depends(models_door)])
@@ -35,18 +38,22 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 @spaces_router.get("/spaces", responses=documented(Unauthorized))
 async def spaces(opened: Ready) -> SpacesResponse:
     """The live spaces: how many items answer in each, and the students whose vectors fit."""
-    return SpacesResponse(
-        spaces=[
-            SpaceInfo(
-                space=snapshot.space,
-                generation=snapshot.generation,
-                count=snapshot.count,
-                students=[
-                    student.info() for student in opened.students.fitting((snapshot.space.id,))
-                ],
-            )
-            for snapshot in opened.gallery.snapshots()
-        ]
+    return await opened.search_lane.run(
+        lambda: SpacesResponse(
+            spaces=[_info(opened, snapshot) for snapshot in opened.gallery.snapshots()]
+        )
+    )
+
+
+def _info(opened: Opened, snapshot: Snapshot) -> SpaceInfo:
+    """Of one live space. Blocking."""
+    fitting = opened.students.fitting((snapshot.space.id,))
+    return SpaceInfo(
+        space=snapshot.space,
+        generation=snapshot.generation,
+        count=snapshot.count,
+        students=[student.info() for student in fitting],
+        alignments=listed(opened.catalogue, snapshot.space.id),
     )
 
 

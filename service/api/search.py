@@ -15,9 +15,9 @@ from lorgnette.errors import (
     SpaceMismatch,
     Unauthorized,
 )
-from lorgnette.vectors import Vectors, from_bytes, unit_rows
-from lorgnette.wire import Options, SearchRequest, SearchResponse
-from service.answering import Question, Stages, answer
+from lorgnette.vectors import from_bytes, unit_rows
+from lorgnette.wire import SearchRequest, SearchResponse
+from service.answering import Question, Stages, aligned, answer
 from service.api.body import OCTETS, documented_body, media_type, parse_json, read_body
 from service.api.doors import Ready, search_door
 from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
@@ -50,7 +50,9 @@ async def search(
 
     As JSON, or raw: `application/octet-stream` holds the rows, the query string `space`, `dtype`
     and the options. `space` names the space of the vectors; one the gallery does not hold is
-    refused with the students that would fit. `results[i]` answers row i; all of them come from
+    refused with the students that would fit. `student` names who embedded them, as
+    `name@version`: the gallery maps them by what it has learned about that student, if it has.
+    `results[i]` answers row i; all of them come from
     one generation. `Server-Timing` says what the time was spent on.
     """
     kind = media_type(request, "application/json", OCTETS)
@@ -65,7 +67,7 @@ async def search(
             else:
                 _require_none(request)
                 question = _of_json(opened, body, stages=stages, settings=settings)
-            return answer(opened, question, stages=stages)
+            return answer(opened, aligned(opened, question, stages=stages), stages=stages)
 
         answered = await opened.search_lane.run(work)
     return _response(answered, stages)
@@ -105,10 +107,16 @@ async def search_image(
         student, snapshot = _student_for(opened, query.space)
         with stages.stage("encode"):
             row = await opened.encode_lane.run(lambda: student.encoder.encode(body))
-    question = Question(rows=row[None, :], snapshot=snapshot, options=options)
+    identity = student.encoder.bundle.manifest.identity
+    plain = Question(rows=row[None, :], snapshot=snapshot, options=options, student=identity)
+
+    def work() -> tuple[Question, bytes]:
+        question = aligned(opened, plain, stages=stages)
+        return question, answer(opened, question, stages=stages)
+
     with opened.search_lane.admit():
-        answered = await opened.search_lane.run(lambda: answer(opened, question, stages=stages))
-    opened.monitor.offer(body, row[None, :], snapshot)
+        question, answered = await opened.search_lane.run(work)
+    opened.monitor.offer(body, question.rows, snapshot, alignment=question.alignment)
     return _response(answered, stages)
 
 
@@ -132,7 +140,7 @@ def _of_json(opened: Opened, body: bytes, *, stages: Stages, settings: Settings)
         check_limits(asked, settings=settings)
         snapshot = _live_snapshot(opened, asked.space)
         rows = unit_rows(asked.rows(dim=snapshot.space.dim), dim=snapshot.space.dim)
-    return _batch(rows, snapshot, asked, settings=settings)
+    return _batch(Question(rows, snapshot, asked, student=asked.student), settings=settings)
 
 
 def _of_bytes(
@@ -150,16 +158,16 @@ def _of_bytes(
         snapshot = _live_snapshot(opened, query.space)
         dim = snapshot.space.dim
         rows = unit_rows(from_bytes(body, dtype=query.dtype, dim=dim), dim=dim)
-    return _batch(rows, snapshot, options, settings=settings)
+    return _batch(Question(rows, snapshot, options, student=query.student), settings=settings)
 
 
-def _batch(rows: Vectors, snapshot: Snapshot, options: Options, *, settings: Settings) -> Question:
-    if len(rows) > settings.max_batch:
+def _batch(question: Question, *, settings: Settings) -> Question:
+    if len(question.rows) > settings.max_batch:
         raise InvalidRequest(
-            f"expected at most {settings.max_batch} vectors a request, found {len(rows)}: "
-            "send them in several"
+            f"expected at most {settings.max_batch} vectors a request, found "
+            f"{len(question.rows)}: send them in several"
         )
-    return Question(rows=rows, snapshot=snapshot, options=options)
+    return question
 
 
 def _live_snapshot(opened: Opened, space_id: str) -> Snapshot:

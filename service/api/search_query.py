@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lorgnette.errors import InvalidRequest
 from lorgnette.filters import Name, read_filter
 from lorgnette.vectors import WireDtype
-from lorgnette.wire import DEFAULT_K, Options, Rerank
+from lorgnette.wire import DEFAULT_K, Options, Rerank, StudentIdentity
 from service.api.problems import invalid_request
 from service.gallery.rerank import POOL
 from service.settings import Settings
@@ -61,6 +61,9 @@ class VectorsQuery(OptionsQuery):
 
     space: Annotated[str | None, Field(description="the vectors' space")] = None
     dtype: Annotated[WireDtype | None, Field(description="little-endian, row-major")] = None
+    student: Annotated[
+        StudentIdentity | None, Field(description="who embedded them, as name@version")
+    ] = None
 
 
 class ImageQuery(OptionsQuery):

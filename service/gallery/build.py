@@ -148,7 +148,7 @@ def _embed_lacking(
         }
         if not lacking:
             return embedded, list(skipped.values())
-        found = [_source(entry, data=data) for entry in lacking.values()]
+        found = [source_of(entry, data=data) for entry in lacking.values()]
         todo = [source for source in found if isinstance(source, Photograph)]
         gone = [source for source in found if isinstance(source, Skipped)]
         write = partial(_write_vectors, catalogue, space, lacking)
@@ -269,7 +269,7 @@ def _write_vectors(
     catalogue.add_vectors(space, [(known[photo.id], row) for photo, row in batch])
 
 
-def _source(entry: Known, *, data: Path) -> Photograph | Skipped:
+def source_of(entry: Known, *, data: Path) -> Photograph | Skipped:
     """The photograph an item was made from, if it still is that one.
 
     One that came over HTTP lies below the data directory under its sha256: its time says nothing.

@@ -77,7 +77,23 @@ CREATE TABLE answers (
 );
 """
 
-_STEPS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE alignments (
+    space TEXT NOT NULL REFERENCES spaces (id),
+    student TEXT NOT NULL,
+    photographs INTEGER NOT NULL,
+    strength REAL NOT NULL,
+    cosine_before REAL NOT NULL,
+    cosine_after REAL NOT NULL,
+    origin BLOB NOT NULL,
+    matrix BLOB NOT NULL,
+    target BLOB NOT NULL,
+    learned_at TEXT NOT NULL,
+    PRIMARY KEY (space, student)
+);
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD)
 """What leads from each version to the next; a step that was released never changes."""
 
 SCHEMA_VERSION = len(_STEPS)

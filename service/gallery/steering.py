@@ -78,6 +78,7 @@ def retire(catalogue: Catalogue, data: Path, space_id: str) -> None:
         with catalogue.writing() as connection:
             next_seq(connection)
             connection.execute("UPDATE spaces SET retired_at = ? WHERE id = ?", (now(), space_id))
+            connection.execute("DELETE FROM alignments WHERE space = ?", (space_id,))
         _remove_vectors(catalogue, space_id)
         _remove_generations(data, space_id)
 

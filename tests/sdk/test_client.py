@@ -93,6 +93,7 @@ def test_only_the_vector_travels(
     row = encoder.encode(photos[0])[None]
     assert json.loads(sent.body) == {
         "space": encoder.space.id,
+        "student": "tiny-query@1",
         "vectors": PackedVectors.pack(row).model_dump(),
         "k": 10,
     }

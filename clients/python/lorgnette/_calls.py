@@ -120,13 +120,18 @@ class Conversation:
         rows: NDArray[np.floating],
         *,
         space: Space,
+        student: str | None,
         k: int,
         **options: Unpack[SearchOptions],
     ) -> Steps[SearchResponse]:
         """Handshake, then `POST /search`; a 409 repeats both once, in case the space came back."""
         unit = unit_rows(np.asarray(rows), dim=space.dim)
         request = as_request(
-            PackedVectors.pack(unit), space=space.id, k=_checked_k(k), given=options
+            PackedVectors.pack(unit),
+            space=space.id,
+            student=student,
+            k=_checked_k(k),
+            given=options,
         )
         yield from self.ensure_live(space)
         try:

@@ -32,12 +32,13 @@ class SearchOptions(TypedDict, total=False):
 
 
 def as_request(
-    vectors: PackedVectors, *, space: str, k: int, given: SearchOptions
+    vectors: PackedVectors, *, space: str, student: str | None, k: int, given: SearchOptions
 ) -> SearchRequest:
     """The JSON body's model, of which only what was given is sent. Raises `InvalidRequest`."""
     try:
         return SearchRequest.model_validate(
             {"space": space, "vectors": vectors, "k": k, **_plain(given)}
+            | ({} if student is None else {"student": student})
         )
     except ValidationError as error:
         raise _invalid(error) from None

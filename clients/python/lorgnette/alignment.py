@@ -31,6 +31,7 @@ class Alignment:
     """An affine map of a student's unit rows: `unit((x - origin) @ matrix)`.
 
     origin: `[D]` float32, the student's mean row over the gallery.  matrix: `[D, D]` float32.
+    target: `[D]` float32, the teacher's mean row: what the mapped rows are about.
     photographs: learned from so many.  strength: of the pull to the identity, as chosen.
     before, after: mean cosine of held-out student's and teacher's rows, the teacher's about their
     mean, in [-1, 1]: of the student's rows as they are, and mapped.
@@ -38,6 +39,7 @@ class Alignment:
 
     origin: NDArray[np.float32]
     matrix: NDArray[np.float32]
+    target: NDArray[np.float32]
     photographs: int
     strength: float
     before: float
@@ -46,6 +48,10 @@ class Alignment:
     def __call__(self, rows: Vectors) -> Vectors:
         """Map unit rows `[N, D]`. Raises `InvalidVector` for one that lies on the origin."""
         return unit_rows((rows - self.origin) @ self.matrix, dim=len(self.origin))
+
+    def of_teacher(self, rows: Vectors) -> Vectors:
+        """The teacher's own rows `[N, D]` of queries, about the gallery's mean like mapped ones."""
+        return unit_rows(rows - self.target, dim=len(self.target))
 
 
 def learn_alignment(student: Vectors, teacher: Vectors) -> Alignment:
@@ -76,6 +82,7 @@ def learn_alignment(student: Vectors, teacher: Vectors) -> Alignment:
     return Alignment(
         origin=fit.student_mean.astype(np.float32),
         matrix=fit.matrix(STRENGTHS[best]).astype(np.float32),
+        target=fit.teacher_mean.astype(np.float32),
         photographs=len(x),
         strength=STRENGTHS[best],
         before=float(np.mean(_cosines(x, y - fit.teacher_mean))),

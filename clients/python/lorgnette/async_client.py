@@ -49,7 +49,9 @@ class AsyncClient:
         encoder = require_encoder(self.encoder)
         await self._sender.run(self._conversation.ensure_live(encoder.space), timeout_s)
         row = await asyncio.to_thread(encoder.encode, image)
-        steps = self._conversation.search(row[None], space=encoder.space, k=k, **options)
+        steps = self._conversation.search(
+            row[None], space=encoder.space, student=encoder.identity, k=k, **options
+        )
         return (await self._sender.run(steps, timeout_s)).results[0]
 
     async def search_vectors(
@@ -57,12 +59,13 @@ class AsyncClient:
         rows: NDArray[np.floating],
         *,
         space: Space,
+        student: str | None = None,
         k: int = DEFAULT_K,
         timeout_s: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResponse:
         """See `Client.search_vectors`."""
-        steps = self._conversation.search(rows, space=space, k=k, **options)
+        steps = self._conversation.search(rows, space=space, student=student, k=k, **options)
         return await self._sender.run(steps, timeout_s)
 
     async def search_image(

@@ -71,7 +71,9 @@ class Client:
         encoder = require_encoder(self.encoder)
         self._sender.run(self._conversation.ensure_live(encoder.space), timeout_s)
         row = encoder.encode(image)
-        steps = self._conversation.search(row[None], space=encoder.space, k=k, **options)
+        steps = self._conversation.search(
+            row[None], space=encoder.space, student=encoder.identity, k=k, **options
+        )
         return self._sender.run(steps, timeout_s).results[0]
 
     def search_vectors(
@@ -79,12 +81,16 @@ class Client:
         rows: NDArray[np.floating],
         *,
         space: Space,
+        student: str | None = None,
         k: int = DEFAULT_K,
         timeout_s: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResponse:
-        """Ask about vectors `[N, D]` of a space embedded elsewhere; `results[i]` is row i's."""
-        steps = self._conversation.search(rows, space=space, k=k, **options)
+        """Ask about vectors `[N, D]` of a space embedded elsewhere; `results[i]` is row i's.
+
+        student: who embedded them, `Encoder.identity`; the server aligns them if it can.
+        """
+        steps = self._conversation.search(rows, space=space, student=student, k=k, **options)
         return self._sender.run(steps, timeout_s)
 
     def search_image(

@@ -52,6 +52,11 @@ class Encoder:
         """The space the vectors belong to."""
         return self.bundle.space
 
+    @property
+    def identity(self) -> str:
+        """`<name>@<version>` of its bundle: what a search says of who embedded its vectors."""
+        return self.bundle.manifest.identity
+
     def encode(self, image: ImageSource) -> NDArray[np.float32]:
         """Embed one photograph: the unit row `[D]`.
 

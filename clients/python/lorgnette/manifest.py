@@ -19,6 +19,7 @@ Variant = Literal["fp32", "fp16", "int8", "net", "pre"]
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 SPACE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}$"
+STUDENT_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}@[a-z0-9][a-z0-9._-]{0,63}$"
 _SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
 
@@ -116,6 +117,11 @@ class Manifest(_Contract):
         if folders & set(paths):
             raise ValueError("an entry of the manifest is inside another, which is a file")
         return self
+
+    @property
+    def identity(self) -> str:
+        """`<name>@<version>`: what a query says of the model that made its vectors."""
+        return f"{self.name}@{self.version}"
 
     def all_files(self) -> tuple[BundleFile, ...]:
         """Every file the bundle holds beside `manifest.json`."""

@@ -10,13 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from lorgnette.errors import InvalidVector
 from lorgnette.filters import BoundedFilter, Name
-from lorgnette.manifest import Space
+from lorgnette.manifest import STUDENT_PATTERN, Space
 from lorgnette.vectors import Vectors, WireDtype, from_base64, to_base64
 
 PROBLEM_TYPE = "urn:lorgnette:problem:"
 """A problem's `type` is this followed by the error's `code`."""
 
 DEFAULT_K = 10
+
+StudentIdentity = Annotated[str, Field(pattern=STUDENT_PATTERN)]
+"""`<name>@<version>` of a bundle's manifest."""
 
 Rerank = Literal["alpha-qe", "super-global"]
 """Orders the best of a plain search again, by the gallery's own vectors."""
@@ -70,9 +73,14 @@ class Options(_Wire):
 
 
 class SearchRequest(Options):
-    """`POST /search`. vectors: rows as lists of numbers, or packed."""
+    """`POST /search`. vectors: rows as lists of numbers, or packed.
+
+    student: who embedded them; the server then maps them by that student's alignment with the
+    gallery, when it has learned one. None: they are compared as they are.
+    """
 
     space: str
+    student: StudentIdentity | None = None
     vectors: PackedVectors | list[list[float]]
 
     def rows(self, *, dim: int) -> NDArray[np.float32]:
@@ -103,7 +111,9 @@ class SearchResponse(_Answer):
     """`results[i]` are the hits of row i, best first; all from one generation of one space.
 
     Hits of one group stand together, the groups in order of their best. matching: how many items
-    the filter lets through. stages_ms: what `took_ms` was spent on.
+    the filter lets through. stages_ms: what `took_ms` was spent on. is_aligned: whether the rows
+    were mapped by their student's alignment with this gallery; scores then are cosines about the
+    gallery's mean.
     """
 
     space: str
@@ -111,6 +121,7 @@ class SearchResponse(_Answer):
     results: list[list[Hit]]
     took_ms: float
     matching: int | None = None
+    is_aligned: bool = False
     stages_ms: dict[str, float] = {}
 
 
@@ -123,6 +134,20 @@ class StudentInfo(_Answer):
     manifest: str
 
 
+class AlignmentInfo(_Answer):
+    """What the gallery has learned about one student's vectors, from so many photographs.
+
+    before, after: mean cosine, on photographs left out, of the student's and the teacher's rows
+    about the teacher's mean: without the alignment and with it.
+    """
+
+    student: str
+    photographs: int
+    before: float
+    after: float
+    learned_at: str
+
+
 class SpaceInfo(_Answer):
     """A live space: how many items answer in it, and the students whose vectors fit."""
 
@@ -130,6 +155,7 @@ class SpaceInfo(_Answer):
     generation: int
     count: int
     students: list[StudentInfo]
+    alignments: list[AlignmentInfo] = []
 
 
 class SpacesResponse(_Answer):

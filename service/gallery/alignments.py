@@ -1,0 +1,117 @@
+"""What the catalogue keeps of alignments: one for each live space and student."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorgnette.alignment import Alignment
+from lorgnette.errors import InvalidGallery
+from lorgnette.manifest import Space
+from lorgnette.wire import AlignmentInfo
+from service.gallery.catalogue import Catalogue
+from service.gallery.statements import now
+
+log = logging.getLogger(__name__)
+
+
+def put_alignment(catalogue: Catalogue, space: Space, *, student: str, learned: Alignment) -> None:
+    """Keep an alignment in place of an older one of the same student. Searches use it at once."""
+    with catalogue.writing() as connection:
+        connection.execute(
+            "INSERT OR REPLACE INTO alignments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                space.id,
+                student,
+                learned.photographs,
+                learned.strength,
+                learned.before,
+                learned.after,
+                learned.origin.astype("<f4").tobytes(),
+                learned.matrix.astype("<f4").tobytes(),
+                learned.target.astype("<f4").tobytes(),
+                now(),
+            ),
+        )
+
+
+def listed(catalogue: Catalogue, space_id: str) -> list[AlignmentInfo]:
+    """The alignments of a space, by student."""
+    with catalogue.reading() as connection:
+        rows = connection.execute(
+            "SELECT student, photographs, cosine_before, cosine_after, learned_at FROM alignments"
+            " WHERE space = ? ORDER BY student",
+            (space_id,),
+        ).fetchall()
+    return [
+        AlignmentInfo(
+            student=student, photographs=photographs, before=before, after=after, learned_at=moment
+        )
+        for student, photographs, before, after, moment in rows
+    ]
+
+
+class Alignments:
+    """The alignments a process has used, read again when they were learned again. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, str], tuple[str, Alignment | None]] = {}
+
+    def of(self, connection: sqlite3.Connection, space: Space, student: str) -> Alignment | None:
+        """The alignment of a student, as of the connection's moment; None when there is none.
+
+        A damaged one is none either: the log says so, and searches go on without it.
+        """
+        name = (space.id, student)
+        found = connection.execute(
+            "SELECT learned_at FROM alignments WHERE space = ? AND student = ?", name
+        ).fetchone()
+        if found is None:
+            return None
+        with self._lock:
+            held = self._held.get(name)
+        if held is None or held[0] != found[0]:
+            held = (found[0], _undamaged(connection, space, student))
+            with self._lock:
+                self._held[name] = held
+        return held[1]
+
+
+def _undamaged(connection: sqlite3.Connection, space: Space, student: str) -> Alignment | None:
+    try:
+        return _read(connection, space, student)
+    except InvalidGallery as error:
+        log.error("an alignment is not used", extra={"why": str(error)})
+        return None
+
+
+def _read(connection: sqlite3.Connection, space: Space, student: str) -> Alignment:
+    photographs, strength, before, after, origin, matrix, target = connection.execute(
+        "SELECT photographs, strength, cosine_before, cosine_after, origin, matrix, target"
+        " FROM alignments WHERE space = ? AND student = ?",
+        (space.id, student),
+    ).fetchone()
+    return Alignment(
+        origin=_numbers(origin, (space.dim,), student=student),
+        matrix=_numbers(matrix, (space.dim, space.dim), student=student),
+        target=_numbers(target, (space.dim,), student=student),
+        photographs=photographs,
+        strength=strength,
+        before=before,
+        after=after,
+    )
+
+
+def _numbers(blob: bytes, shape: tuple[int, ...], *, student: str) -> NDArray[np.float32]:
+    whole = len(blob) == 4 * int(np.prod(shape))
+    numbers = np.frombuffer(blob, dtype="<f4") if whole else np.array([np.nan])
+    if not np.isfinite(numbers).all():
+        raise InvalidGallery(
+            f"the alignment of {student} is damaged: learn it again with `lorgnette align`"
+        )
+    return numbers.reshape(shape).astype(np.float32)
