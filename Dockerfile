@@ -1,4 +1,4 @@
-# The service without torch: SDK, HTTP service, indexer, and the shipped bundles.
+# The service without torch: SDK, HTTP service, indexer, web page, and the shipped bundles.
 #
 #   docker build -t lorgnette .
 #   docker run --rm -p 127.0.0.1:8080:8080 -v lorgnette-data:/data -v "$PWD/secrets:/run/secrets:ro" lorgnette
@@ -6,7 +6,7 @@
 #
 # It listens beyond loopback, so it refuses to start without keys (docs/deploy.md). Its root file
 # system may be read-only: it writes to /data, and with several workers to /tmp.
-# The base image is pinned by its full tag; pin it by digest too where your registry shows it.
+# The base images are pinned by their full tags; pin them by digest too where your registry shows it.
 
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -18,6 +18,14 @@ COPY service service
 COPY training training
 COPY export export
 RUN /opt/lorgnette/bin/pip install -c constraints.txt ./clients/python '.[service,tracing]'
+
+FROM node:20.20.2-bookworm-slim AS page
+COPY clients/js /source/clients/js
+COPY clients/page /source/clients/page
+WORKDIR /source/clients/page
+RUN npm ci --ignore-scripts --prefix ../js \
+    && npm ci --ignore-scripts \
+    && npm run build
 
 FROM python:3.11.14-slim-bookworm
 ENV PATH=/opt/lorgnette/bin:$PATH \
@@ -34,6 +42,8 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent \
 COPY --from=build /opt/lorgnette /opt/lorgnette
 WORKDIR /srv/lorgnette
 COPY models models
+# Where `lorgnette serve` looks for it.
+COPY --from=page /source/clients/page/dist clients/page/dist
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080

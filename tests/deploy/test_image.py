@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from lorgnette.bundle import Bundle
+from service import defaults
 from service.settings import Settings
 from tests.service.serving import ADMIN_KEY, SEARCH_KEY, eventually, fill, png, serving
 
@@ -148,10 +149,41 @@ def test_the_image_s_own_installation_indexes_and_answers(
     exercise(venv / "bin", work, tmp_path / "data", port=free_port, secrets=secrets)
 
 
-def test_the_image_is_two_stages_unprivileged_and_pinned() -> None:
-    build, final = stages()
+@pytest.mark.slow
+def test_the_image_s_own_page_is_built_and_shown(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    """The page stage's COPY and RUN, outside of Docker; needs Node and a registry of packages."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm: install Node 20 or newer")
+    place = tmp_path
+    ignored = shutil.ignore_patterns("node_modules", "build", "dist")
+    for name, rest in stages()[1]:
+        if name == "COPY":
+            origin, target = shlex.split(rest)
+            shutil.copytree(ROOT / origin, tmp_path / target.lstrip("/"), ignore=ignored)
+        if name == "WORKDIR":
+            place = tmp_path / rest.lstrip("/")
+        if name == "RUN":
+            subprocess.run(["sh", "-ec", rest], cwd=place, check=True, timeout=600)
+    copied = next(rest for _, rest in stages()[-1] if rest.startswith("--from=page "))
+    _, origin, target = copied.split()
+    assert Path(target) == defaults.PAGE
+    fill(tmp_path / "data", teacher, {"a": png(0)})
+    page = tmp_path / origin.lstrip("/")
+    settings = Settings(data=tmp_path / "data", students=(student.directory,), page=page)
+    with serving(settings) as client:
+        shown = client.get("/")
+        assert "npm run build" not in shown.text
+        for address in re.findall(r"(?:src|href)=\"(/[^\"]+)\"", shown.text):
+            assert client.get(address).status_code == 200, address
+
+
+def test_the_image_is_built_in_stages_unprivileged_and_pinned() -> None:
+    build, page, final = stages()
     for stage in (build, final):
         assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-bookworm( AS build)?", stage[0][1])
+    assert re.fullmatch(r"node:\d+\.\d+\.\d+-bookworm-slim AS page", page[0][1])
     assert last("USER") == "10001:10001"
     assert not any("pip" in rest for name, rest in final if name == "RUN")
     assert ("VOLUME", "/data") in final
