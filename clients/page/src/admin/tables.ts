@@ -1,0 +1,61 @@
+/** The generations and the latest jobs, as rows. */
+
+import type { Job } from "lorgnette";
+import { byId, el } from "../dom.js";
+import { asSentence } from "../messages.js";
+import { counted, moment } from "../units.js";
+import type { Generation } from "./api.js";
+
+const MOST_JOBS = 6;
+
+/** Show the generations. onPromote: the visitor wants this one live. */
+export function showGenerations(
+  generations: readonly Generation[],
+  onPromote: (generation: number) => void,
+): void {
+  const rows = generations.map((found) => row(found, onPromote));
+  const none = el("tr", {}, el("td", { colSpan: 7 }, "Nothing is published yet."));
+  byId("generations", HTMLTableSectionElement).replaceChildren(...(rows.length ? rows : [none]));
+}
+
+function row(found: Generation, onPromote: (generation: number) => void): HTMLElement {
+  const { generation, space, count, factory, recall_at_10, created_at, is_live } = found;
+  const head = el("th", { scope: "row" }, String(generation));
+  const number = (text: string): HTMLElement => el("td", { className: "number" }, text);
+  return el(
+    "tr",
+    {},
+    head,
+    el("td", {}, el("code", {}, space.id)),
+    number(count.toLocaleString("en")),
+    el("td", {}, factory),
+    number(recall_at_10.toFixed(3)),
+    el("td", {}, moment(created_at)),
+    el("td", {}, is_live ? el("span", { className: "badge" }, "Live") : promotion(generation, onPromote)),
+  );
+}
+
+function promotion(generation: number, onPromote: (generation: number) => void): HTMLElement {
+  const label = `Make generation ${generation} live`;
+  const button = el("button", { type: "button", ariaLabel: label }, "Make live");
+  button.addEventListener("click", () => onPromote(generation));
+  return button;
+}
+
+/** Show the newest jobs. */
+export function showJobs(jobs: readonly Job[]): void {
+  const rows = jobs.slice(0, MOST_JOBS).map((job) => {
+    const time = el("time", { dateTime: job.created_at }, moment(job.created_at));
+    const done = el("span", { className: "hint" }, outcome(job));
+    const why = job.error !== null && el("p", {}, asSentence(job.error.detail));
+    return el("li", {}, el("span", {}, `${job.kind} ${job.state}`), done, time, why);
+  });
+  const none = el("li", { className: "hint" }, "No job has run yet.");
+  byId("jobs", HTMLUListElement).replaceChildren(...(rows.length ? rows : [none]));
+}
+
+function outcome({ result, total }: Job): string {
+  const generation = result?.["generation"];
+  if (typeof generation === "number") return `generation ${generation}`;
+  return total ? counted(total, "photograph") : "";
+}
