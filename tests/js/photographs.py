@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.sdk.icc import ADOBE, P3, profile
 
@@ -15,20 +15,27 @@ ORIENTATION = 0x0112
 
 
 def picture(width: int, height: int, *, seed: int = 0) -> Image.Image:
-    """Coarse and fine colour, unlike in its four corners, so that a turn is another picture."""
+    """A house under the sun, in colours of its own, so that a turn is another picture."""
     random = np.random.default_rng(seed)
-    layers = [
-        np.asarray(
-            Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)).resize(
-                (width, height), Image.Resampling.BICUBIC
-            ),
-            dtype=np.float32,
-        )
-        for cells in (3, 12, 48)
-    ]
-    mixed = 0.6 * layers[0] + 0.25 * layers[1] + 0.15 * layers[2]
-    ramp = np.linspace(0.2, 1.0, height)[:, None, None] * np.linspace(1.0, 0.6, width)[:, None]
-    return Image.fromarray((mixed * ramp).clip(0, 255).astype(np.uint8))
+    scene = Image.new("RGB", (width, height), (120, 170, 230))
+    draw = ImageDraw.Draw(scene)
+
+    def box(left: float, top: float, right: float, bottom: float) -> tuple[float, ...]:
+        return (left * width, top * height, right * width, bottom * height)
+
+    draw.rectangle(box(0, 0.62, 1, 1), fill=(70, 120, 50))
+    draw.rectangle(box(0.3, 0.35, 0.62, 0.75), fill=(170, 60, 50))
+    draw.polygon(box(0.26, 0.37, 0.46, 0.12) + box(0.46, 0.12, 0.66, 0.37), fill=(90, 50, 40))
+    for left in (0.35, 0.5):
+        draw.rectangle(box(left, 0.42, left + 0.07, 0.54), fill=(240, 230, 150))
+    draw.rectangle(box(0.43, 0.58, 0.49, 0.75), fill=(60, 40, 30))
+    draw.ellipse(box(0.78, 0.06, 0.92, 0.24), fill=(250, 220, 90))
+    draw.rectangle(box(0.8, 0.4, 0.84, 0.7), fill=(100, 70, 40))
+    draw.ellipse(box(0.7, 0.2, 0.94, 0.5), fill=(40, 100, 40))
+    for cells, share in ((3, 0.3), (48, 0.1)):
+        colours = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        scene = Image.blend(scene, colours.resize(scene.size, Image.Resampling.BICUBIC), share)
+    return scene
 
 
 def write_photographs(folder: Path) -> list[Path]:

@@ -70,3 +70,8 @@ export async function withBackend<T>(work: (env: NodeJS.ProcessEnv) => Promise<T
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/** A path of the repository. */
+export function inRepository(...path: readonly string[]): string {
+  return join(ROOT, ...path);
+}

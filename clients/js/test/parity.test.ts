@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import {
+  Bundle, cosine, GoldenMismatch, InvalidImage, MissingExtra, type GoldenCase,
+} from "lorgnette";
+import { NodeEncoder, openBundle, sharpDecoder } from "lorgnette/node";
+import { fromBase64, fromBytes } from "../dist/vectors.js";
+import { decodePlainPng } from "../dist/png.js";
+import { backend, inRepository } from "./support/backend.js";
+import type { Expected } from "./support/expected.js";
+
+const { file, json, folder } = backend();
+let expected: Expected;
+let shipped: NodeEncoder;
+
+const row = (text: string): Float32Array => {
+  const raw = fromBase64(text);
+  return fromBytes(raw, "f32", raw.length / 4)[0]!;
+};
+
+before(async () => {
+  expected = await json<Expected>("vectors.json");
+  const bundle = await openBundle(inRepository("models", "student"));
+  shipped = await NodeEncoder.open(bundle, { decode: sharpDecoder() });
+});
+
+test("the same pixels give Python's vectors in Node, by both models", async () => {
+  const tiny = await NodeEncoder.open(await openBundle(`${folder}/tiny0/query`));
+  const worst = { tiny: 1, shipped: 1 };
+  for (const { file: name, vectors } of expected.raw) {
+    const pixels = await decodePlainPng(await file(name));
+    for (const [key, encoder] of Object.entries({ tiny, shipped })) {
+      const found = cosine(await encoder.encodePixels(pixels), row(vectors[key as "tiny"]));
+      worst[key as "tiny"] = Math.min(worst[key as "tiny"], found);
+    }
+  }
+  console.log(`Node beside Python, same pixels: ${JSON.stringify(worst)}`);
+  assert.ok(worst.tiny >= 0.99999 && worst.shipped >= 0.99999);
+});
+
+test("files decoded by sharp stay within 0.999 of Python's, CMYK apart", async () => {
+  for (const [name, vector] of Object.entries(expected.photographs)) {
+    if (name.endsWith(".bmp") || name.startsWith("cmyk")) continue;
+    const found = cosine(await shipped.encode(`${folder}/photographs/${name}`), row(vector));
+    assert.ok(found >= 0.999, `${name}: ${found}`);
+  }
+});
+
+test("a photograph that was not turned is another one, by this measure", () => {
+  const upright = row(expected.photographs["exif_6.jpg"]!);
+  assert.ok(cosine(row(expected.exif_6_not_turned), upright) < 0.9);
+});
+
+test("what is no photograph is refused in one sentence", async () => {
+  for (const name of ["empty.jpg", "iphone.heic", "drawing.svg", "text.jpg", "header_only.jpg"]) {
+    await assert.rejects(shipped.encode(await file("refused", name)), InvalidImage, name);
+  }
+  await assert.rejects(shipped.encode("nowhere.jpg"), InvalidImage);
+});
+
+test("the variant is the fastest that keeps the recall", async () => {
+  const { bundle } = shipped;
+  assert.equal(shipped.variant, "fp16");
+  await assert.rejects(NodeEncoder.open(bundle, { variant: "int8" }), /has no variant int8, only/);
+});
+
+test("an encoder without a decoder takes pixels alone", async () => {
+  const tiny = await NodeEncoder.open(await openBundle(`${folder}/tiny0/query`));
+  await assert.rejects(tiny.encode(new Uint8Array(9)), MissingExtra);
+  const short = { data: new Uint8Array(5), width: 2, height: 1 };
+  await assert.rejects(tiny.encodePixels(short), InvalidImage);
+});
+
+test("a model that computes something else is not opened", async () => {
+  class Lying extends Bundle {
+    override async golden(): Promise<readonly GoldenCase[]> {
+      return (await super.golden()).map((c) => ({ ...c, vector: c.vector.map((v) => -v) }));
+    }
+  }
+  const { bundle } = shipped;
+  const strange = new Lying(bundle.manifest, (wanted) => bundle.read(wanted));
+  await assert.rejects(NodeEncoder.open(strange), GoldenMismatch);
+});
+
+test("an aborted wait rejects with the signal's reason", async () => {
+  const photo = await file("photographs", "exif_1.jpg");
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(shipped.encode(photo, { signal }), /enough/);
+});
