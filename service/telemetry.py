@@ -65,8 +65,8 @@ def configure_logging(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # httpx and Pillow speak at INFO and DEBUG about every call.
-    for noisy in ("httpx", "httpcore", "PIL"):
+    # httpx and Pillow speak at INFO and DEBUG about every call, FAISS of builds it did not find.
+    for noisy in ("httpx", "httpcore", "PIL", "faiss.loader"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

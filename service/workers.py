@@ -66,15 +66,18 @@ class _Supervisor:
         self._settings = settings
         self._bound = bound
         self._workers: list[_Worker] = []
+        self._is_starting = False
         self._is_stopping = False
 
     def run(self, on_ready: Callable[[str], None]) -> None:
         before = {number: signal.signal(number, self._stop) for number in _STOPS}
         try:
             # One first: what keeps it from opening would keep all of them.
-            self._wait_until_ready(self._start())
-            for worker in [self._start() for _ in range(self._settings.workers - 1)]:
-                self._wait_until_ready(worker)
+            self._start()
+            self._wait_until_ready()
+            for _ in range(self._settings.workers - 1):
+                self._start()
+            self._wait_until_ready()
             if not self._is_stopping:
                 on_ready(url_of(self._bound))
             self._keep_alive()
@@ -85,28 +88,41 @@ class _Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _start(self) -> _Worker:
-        told, tell = _SPAWN.Pipe(duplex=False)
-        process = _SPAWN.Process(target=_work, args=(self._settings, self._bound, tell))
-        process.start()
-        tell.close()
-        worker = _Worker(process=process, told=told, born=time.monotonic())
-        self._workers.append(worker)
+    def _start(self) -> None:
+        """Start a worker. A signal meanwhile waits until it has inherited the socket."""
+        self._is_starting = True
+        try:
+            if not self._is_stopping:
+                told, tell = _SPAWN.Pipe(duplex=False)
+                process = _SPAWN.Process(target=_work, args=(self._settings, self._bound, tell))
+                process.start()
+                tell.close()
+                self._workers.append(_Worker(process=process, told=told, born=time.monotonic()))
+        finally:
+            self._is_starting = False
         if self._is_stopping:
-            process.terminate()
-        return worker
+            self._end()
 
-    def _wait_until_ready(self, worker: _Worker) -> None:
-        """Raise the error that kept it from opening."""
-        if self._is_stopping:
-            return
+    def _wait_until_ready(self) -> None:
+        """Wait for every worker. Raise the error that kept one from opening."""
+        for worker in self._workers:
+            if self._is_stopping:
+                return
+            failure = self._failure_of(worker)
+            if failure is not None and not self._is_stopping:
+                code, message = failure
+                raise by_code(code)(message)
+            worker.told.close()
+
+    @staticmethod
+    def _failure_of(worker: _Worker) -> tuple[str, str] | None:
+        if worker.told.closed:
+            return None
         try:
             failure: tuple[str, str] | None = worker.told.recv()
         except EOFError:
-            failure = ("error", "a worker ended while it was starting: its log says why")
-        if failure is not None and not self._is_stopping:
-            code, message = failure
-            raise by_code(code)(message)
+            return ("error", "a worker ended while it was starting: its log says why")
+        return failure
 
     def _keep_alive(self) -> None:
         while self._workers and not self._is_stopping:
@@ -127,8 +143,12 @@ class _Supervisor:
             time.sleep(_CALM_S - lived_s)
 
     def _stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
-        """Tell every worker. The socket is closed here too: with the last one it refuses."""
         self._is_stopping = True
+        if not self._is_starting:
+            self._end()
+
+    def _end(self) -> None:
+        """Tell every worker. The socket is closed here too: with the last one it refuses."""
         self._bound.close()
         for worker in self._workers:
             if worker.process.is_alive():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ from service.gallery.catalogue import Catalogue
 from service.jobs import JOBS_NAME
 from service.server import GRACE_S
 from service.settings import Settings
-from tests.service.serving import ADMIN_KEY, SEARCH_KEY, fill, png, problem, serving
-from tests.service.test_serve import served
+from tests.service.serving import ADMIN_KEY, SEARCH_KEY, eventually, fill, png, problem, serving
+from tests.service.test_serve import ROOT, command, environment, served
 
 JOB_ID = "a" * 32
 
@@ -76,3 +77,25 @@ def test_one_listener_too_many_is_told_to_come_back(data: Path, student: Bundle)
         problem(refused, 503, "unavailable")
         assert refused.headers["retry-after"]
         assert client.get(f"/admin/jobs/{JOB_ID}").json()["state"] == "running"
+
+
+def test_workers_that_are_still_starting_stop_without_a_word(data: Path, student: Bundle) -> None:
+    options = ("--data", str(data), "--student", str(student.directory), "--port", "0")
+    process = subprocess.Popen(
+        command(*options, "--workers", "2"),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        # The resource tracker's process, and that of the first worker.
+        eventually(lambda: len(children.read_text().split()) == 2)
+        process.terminate()
+        told, log = process.communicate(timeout=GRACE_S)
+    finally:
+        process.kill()
+    assert (process.returncode, told) == (0, "")
+    assert "Traceback" not in log
