@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lorgnette.bundle import MANIFEST_NAME, Bundle
 from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidConfiguration, NotFound
+from lorgnette.errors import InvalidBundle, InvalidConfiguration, NotFound
 from lorgnette.wire import StudentInfo
 
 
@@ -46,6 +46,11 @@ class Student:
         Raises `InvalidBundle` and its children.
         """
         bundle = Bundle.open(directory)
+        if bundle.manifest.role != "query":
+            raise InvalidBundle(
+                f"{directory} is a {bundle.manifest.role} bundle (a teacher, for the gallery), "
+                "expected a query bundle: give --student a student of the same space"
+            )
         encoder = Encoder(bundle, max_pixels=max_pixels)
         encoder.check()
         files = {

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorgnette.errors import DiskFull, GalleryBusy, InvalidGallery
+from lorgnette.errors import Conflict, DiskFull, GalleryBusy, InvalidGallery
 
 LOCK_NAME = "writer.lock"
 
@@ -21,7 +21,7 @@ _LOCK_PAUSE_S = 0.02
 
 @contextlib.contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """Raise the operating system's refusals to write as `DiskFull` or `InvalidGallery`."""
+    """Raise the system's refusals to write as `DiskFull`, `Conflict` or `InvalidGallery`."""
     try:
         yield
     except OSError as error:
@@ -30,9 +30,19 @@ def disk_errors(directory: Path) -> Iterator[None]:
                 f"no space left to write in {directory} ({error.strerror}): free some and run the "
                 "same command again; the live index and everything acknowledged are untouched"
             ) from error
+        if error.errno == errno.EROFS:
+            raise read_only(directory, reason=str(error.strerror)) from error
         raise InvalidGallery(
             f"cannot write in {directory} ({error.strerror}): check its owner and permissions"
         ) from error
+
+
+def read_only(directory: Path, *, reason: str) -> Conflict:
+    """What is said of a write into a gallery that may only be searched."""
+    return Conflict(
+        f"{directory} is read-only for this process ({reason}), so that it can be searched and not "
+        "changed: mount it for writing, or ask a server that may write to it"
+    )
 
 
 @contextlib.contextmanager

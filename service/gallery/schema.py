@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lorgnette.errors import DiskFull, GalleryBusy, InvalidGallery
+from service.gallery.files import read_only
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -193,7 +194,7 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors as ours: `DiskFull`, `GalleryBusy` or `InvalidGallery`."""
+    """Raise SQLite's errors as ours: `DiskFull`, `Conflict`, `GalleryBusy`, `InvalidGallery`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -207,7 +208,9 @@ def translated(path: Path) -> Iterator[None]:
             raise GalleryBusy(
                 f"{path} stayed locked by another process for {BUSY_TIMEOUT_S:.0f} s: try again"
             ) from error
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        if code == sqlite3.SQLITE_READONLY:
+            raise read_only(path.parent, reason=str(error)) from error
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise InvalidGallery(
                 f"{path} cannot be opened for writing, which searching needs too ({error}): check "
                 "that its directory exists, and its owner and permissions"
