@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from lorgnette.errors import Conflict, InvalidGallery, NotFound
@@ -66,7 +67,7 @@ def retire(catalogue: Catalogue, data: Path, space_id: str) -> None:
     `GalleryBusy` while somebody is indexing.
     """
     with writer_lock(data):
-        if space_id not in {space.id for space in catalogue.spaces()} | _half_gone(catalogue):
+        if space_id not in {space.id for space in catalogue.spaces()} | _half_gone(catalogue, data):
             raise NotFound(f"there is no space {space_id[:100]!r} here: GET /spaces lists them")
         others = set(generations.read_current(data)) - {space_id}
         if not others:
@@ -83,14 +84,16 @@ def retire(catalogue: Catalogue, data: Path, space_id: str) -> None:
         _remove_generations(data, space_id)
 
 
-def _half_gone(catalogue: Catalogue) -> set[str]:
-    """Retired spaces that still have vectors: a retirement that was interrupted."""
+def _half_gone(catalogue: Catalogue, data: Path) -> set[str]:
+    """Retired spaces that still have vectors or generations: a retirement that was interrupted."""
     with catalogue.reading() as connection:
         rows = connection.execute(
-            "SELECT id FROM spaces WHERE retired_at IS NOT NULL"
-            " AND EXISTS (SELECT 1 FROM vectors WHERE space = id)"
+            "SELECT id, EXISTS (SELECT 1 FROM vectors WHERE space = id) FROM spaces"
+            " WHERE retired_at IS NOT NULL"
         ).fetchall()
-    return {space_id for (space_id,) in rows}
+    return {
+        space_id for space_id, has_vectors in rows if has_vectors or _generations(data, space_id)
+    }
 
 
 def _remove_vectors(catalogue: Catalogue, space_id: str) -> None:
@@ -106,14 +109,19 @@ def _remove_vectors(catalogue: Catalogue, space_id: str) -> None:
 
 
 def _remove_generations(data: Path, space_id: str) -> None:
+    for directory in _generations(data, space_id):
+        # The name goes first, so that nobody opens half of it.
+        doomed = directory.with_name(f".{directory.name}.building")
+        directory.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _generations(data: Path, space_id: str) -> list[Path]:
+    """The directories of a space's readable generations."""
+    found: list[Path] = []
     for number in generations.published(data):
         directory = generations.directory_of(data, number)
-        try:
-            is_its_own = generations.read_manifest(directory).space.id == space_id
-        except InvalidGallery:
-            continue
-        if is_its_own:
-            # The name goes first, so that nobody opens half of it.
-            doomed = directory.with_name(f".{number}.building")
-            directory.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        with suppress(InvalidGallery):
+            if generations.read_manifest(directory).space.id == space_id:
+                found.append(directory)
+    return found

@@ -15,7 +15,6 @@ import pytest
 
 from lorgnette.bundle import Bundle
 from service.gallery import generations
-from service.gallery.files import LOCK_NAME
 from tests.service.serving import eventually
 from tests.torture.figures import RecordFigure
 from tests.torture.house import House, Running, command_of, is_ready, job_of, served
@@ -87,11 +86,12 @@ class Torturer:
         self._look(service)
 
     def _kill_job(self) -> None:
-        with suppress(OSError, ValueError):
-            pid = int((self.house.data / LOCK_NAME).read_text())
-            if str(self.house.data) in command_of(pid):
-                os.kill(pid, signal.SIGKILL)
-                self.seen.jobs_killed += 1
+        for path in Path("/proc").glob("[0-9]*"):
+            command = command_of(int(path.name))
+            if "--job" in command and str(self.house.data) in command:
+                with suppress(ProcessLookupError):
+                    os.kill(int(path.name), signal.SIGKILL)
+                    self.seen.jobs_killed += 1
 
     def _look(self, service: Running) -> None:
         """Nothing acknowledged is lost, batches are whole, a verified generation is live."""
