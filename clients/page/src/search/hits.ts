@@ -36,15 +36,17 @@ function replace(cards: readonly HTMLElement[]): void {
 function card(hit: Hit, index: number): HTMLElement {
   const rank = el("span", { className: "rank" }, String(index + 1));
   const frame = el("div", { className: "frame" });
-  void fill(frame, hit.id).then(() => frame.append(rank));
   frame.append(rank);
+  void pictureOf(hit.id).then((picture) => frame.prepend(picture));
   const score = el("data", { value: String(hit.score), title: "cosine similarity" }, hit.score.toFixed(3));
+  const [last = "", folder] = [hit.id.split("/").at(-1), hit.id.split("/").slice(0, -1).join("/")];
   const near = el("i");
   near.style.width = `${Math.round(Math.max(0, Math.min(1, hit.score)) * 100)}%`;
   const facts = el(
     "div",
     { className: "facts" },
-    el("p", { className: "name" }, el("b", {}, hit.id), score),
+    el("p", { className: "name" }, el("b", { title: hit.id }, last), score),
+    folder !== "" && el("p", { className: "folder" }, folder),
     el("div", { className: "near", ariaHidden: "true" }, near),
     metadata(hit),
   );
@@ -65,14 +67,14 @@ function asText(value: JsonValue): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Put the item's picture in place, or the words that there is none. */
-async function fill(frame: HTMLElement, id: string): Promise<void> {
+/** The item's picture, or the words that there is none. */
+async function pictureOf(id: string): Promise<HTMLElement> {
   try {
     const url = await thumbnail(id);
     shown.push(url);
-    frame.replaceChildren(el("img", { src: url, alt: `Picture of ${id}` }));
+    return el("img", { src: url, alt: `Picture of ${id}` });
   } catch {
-    frame.replaceChildren(el("p", {}, "No picture"));
+    return el("p", {}, "No picture");
   }
 }
 

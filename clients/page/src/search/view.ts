@@ -8,7 +8,7 @@ import { counted } from "../units.js";
 import { clearHits, showHits, showSkeletons } from "./hits.js";
 import { listenForPhotographs } from "./photo_sources.js";
 import { hideReceipt, showReceipt } from "./receipt.js";
-import { search, type Outcome } from "./searcher.js";
+import { Searcher, type Outcome } from "./searcher.js";
 
 type State = "empty" | "working" | "results" | "error";
 
@@ -24,8 +24,10 @@ export class SearchView {
   private readonly keyForm = byId("key-search", HTMLFormElement);
   private running = new AbortController();
   private photo: Blob | undefined;
+  private readonly searcher: Searcher;
 
   constructor(private readonly student: Student) {
+    this.searcher = new Searcher(student);
     listenForPhotographs({
       photograph: (photo) => void this.searchFor(photo),
       nothing: (text) => this.showProblem({ text, wayOn: "nothing" }),
@@ -62,7 +64,7 @@ export class SearchView {
     const slow = setTimeout(() => this.say("Still waiting for the service…"), SLOW_MS);
     try {
       const onSent = (): void => this.say("Searching the gallery…");
-      const outcome = await search(this.student, photo, onSent, signal);
+      const outcome = await this.searcher.search(photo, onSent, signal);
       if (!signal.aborted) this.finish(outcome, photo);
     } catch (error) {
       if (!signal.aborted) this.fail(error);
@@ -90,7 +92,7 @@ export class SearchView {
     this.enter("results");
     showHits(hits);
     showReceipt(outcome, photo.size);
-    setText(this.note, `generation ${outcome.answer.generation}`);
+    setText(this.note, `${hits.length} nearest · generation ${outcome.answer.generation}`);
     const [best] = hits;
     const nearest = best ? ` The nearest is ${best.id}, ${best.score.toFixed(2)}.` : "";
     announce(`${counted(hits.length, "result")}.${nearest}`);

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, afterEach, before, test } from "node:test";
+import type { Page } from "playwright-core";
+import { faults, query, results, searchFor, viewIs, World } from "./world.js";
+
+const MOST_SENT = 4096;
+let world: World;
+
+before(async () => (world = await World.open()));
+afterEach(() => world.tidy());
+after(() => world?.close());
+
+function firstFolder(ids: readonly string[]): string | undefined {
+  return ids[0]?.split("/")[0];
+}
+
+test("a picked photograph finds itself first, with pictures, scores, times and bytes", async () => {
+  const page = await world.readyPage();
+  const ids = await searchFor(page, query().path);
+  assert.equal(firstFolder(ids), query().folder);
+  assert.equal(ids.length, 12);
+  await page.waitForFunction(() => document.querySelectorAll(".frame img").length === 12);
+  for (const id of ["t-decode", "t-encode", "t-network", "t-search"]) {
+    assert.match((await page.textContent(`#${id}`)) ?? "", /^[\d.]+ m?s$/);
+  }
+  const [{ sent } = { sent: Buffer.alloc(0) }] = world.proxy.passed(/^\/search$/);
+  assert.equal(await page.textContent("#sent"), `${sent.length.toLocaleString("en")} B`);
+  assert.match((await page.textContent("#said")) ?? "", /^12 results\. The nearest is chelsea/);
+});
+
+test("only numbers leave: no body above 4 KB, no image bytes, no other origin, no refused script", async () => {
+  const page = await world.readyPage();
+  await searchFor(page, query().path);
+  await page.click("#tab-admin");
+  await page.waitForSelector("#admin-body:visible");
+  const photo = readFileSync(query().path);
+  for (const { path, sent } of world.proxy.log) {
+    assert.ok(sent.length <= MOST_SENT, `${path} was sent ${sent.length} bytes`);
+    assert.ok(!sent.includes(photo.subarray(200, 232)), `${path} was sent a part of the photograph`);
+  }
+  const bodies = world.proxy.log.filter(({ sent }) => sent.length > 0);
+  assert.deepEqual(bodies.map(({ path }) => path), ["/search"]);
+  assert.deepEqual(Object.keys(JSON.parse(String(bodies[0]?.sent)) as object).sort(), ["k", "space", "vectors"]);
+  const strangers = world.asked.filter((url) => !url.startsWith(world.proxy.origin) && !/^(blob|data):/.test(url));
+  assert.deepEqual(strangers, []);
+  assert.deepEqual(world.complaints, []);
+});
+
+test("an isolated page encodes in two threads", async () => {
+  const page = await world.readyPage();
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+  assert.match((await page.textContent("#chip-text")) ?? "", /[2-4] threads/);
+});
+
+test("a page that is not isolated encodes in one, and finds the same", async () => {
+  world.proxy.when(/^\/$/, ({ status, headers, body }) => {
+    const rest = { ...headers };
+    delete rest["cross-origin-opener-policy"];
+    delete rest["cross-origin-embedder-policy"];
+    return { status, headers: rest, body };
+  });
+  const page = await world.readyPage();
+  assert.equal(await page.evaluate(() => crossOriginIsolated), false);
+  assert.match((await page.textContent("#chip-text")) ?? "", /1 thread$/);
+  assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
+});
+
+/** Give the page a photograph as another program would, by an event. */
+async function hand(page: Page, kind: "drop" | "paste"): Promise<void> {
+  const content = [...readFileSync(query().path)];
+  await page.evaluate(
+    ([kind, content]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(content)], "photo.jpg", { type: "image/jpeg" }));
+      const event =
+        kind === "drop"
+          ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+          : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+      document.body.dispatchEvent(event);
+    },
+    [kind, content] as const,
+  );
+}
+
+test("a dropped photograph and a pasted one are searched for", async () => {
+  const page = await world.readyPage();
+  await hand(page, "drop");
+  assert.equal(firstFolder(await results(page)), query().folder);
+  await page.reload();
+  await hand(page, "paste");
+  assert.equal(firstFolder(await results(page)), query().folder);
+});
+
+test("a photograph is taken with the camera", async () => {
+  const page = await world.readyPage({ permissions: ["camera"] });
+  await page.click("#take");
+  await page.waitForFunction(() => document.querySelector("video")?.videoWidth);
+  assert.deepEqual(await faults(page), []);
+  await page.click("#camera-shoot");
+  assert.equal((await results(page)).length, 12);
+});
+
+test("a photograph picked before the encoder has come is searched for when it has", async () => {
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  world.proxy.when(/\.onnx$/, async (whole) => (await held, whole), 1);
+  const page = await world.visit();
+  await page.setInputFiles("#file", query().path);
+  await viewIs(page, "working");
+  assert.equal(await page.locator(".skeleton").count(), 12);
+  letGo();
+  assert.equal(firstFolder(await results(page)), query().folder);
+});
+
+test("everything is done with the keyboard alone", async () => {
+  const page = await world.readyPage();
+  const focused = (): Promise<string> => page.evaluate(() => document.activeElement?.id ?? "");
+  const order: string[] = [];
+  for (let count = 0; count < 4; count += 1) {
+    await page.keyboard.press("Tab");
+    order.push(await focused());
+  }
+  assert.deepEqual(order, ["", "tab-search", "choose", "take"]);
+  await page.keyboard.press("Shift+Tab");
+  const chooser = page.waitForEvent("filechooser");
+  await page.keyboard.press("Enter");
+  await (await chooser).setFiles(query().path);
+  assert.equal(firstFolder(await results(page)), query().folder);
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await focused(), "tab-admin");
+  await page.waitForSelector("#admin-body:visible");
+});
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`no serious accessibility fault in any state, ${colorScheme}`, async () => {
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const page = await world.visit({ colorScheme, reducedMotion: "reduce" });
+    assert.deepEqual(await faults(page), [], "starting");
+    await page.waitForSelector("#chip[data-state=ready]");
+    assert.deepEqual(await faults(page), [], "empty");
+    world.proxy.when(/^\/search$/, async (whole) => (await held, whole), 1);
+    await page.setInputFiles("#file", query().path);
+    assert.deepEqual(await faults(page), [], "searching");
+    letGo();
+    await results(page);
+    await page.waitForFunction(() => document.querySelectorAll(".frame img").length === 12);
+    assert.deepEqual(await faults(page), [], "results");
+    world.proxy.isDown = true;
+    await page.setInputFiles("#file", query().path);
+    await viewIs(page, "error");
+    assert.deepEqual(await faults(page), [], "error");
+  });
+}
