@@ -35,8 +35,8 @@ Threads = Annotated[
 Factory = Annotated[
     str | None,
     typer.Option(
-        help='FAISS factory string, such as "Flat" (exact), "SQ8" or "HNSW32".',
-        show_default="that of the live index, else Flat",
+        help='"auto" (by size), or a FAISS factory string: "Flat" (exact), "SQ8".',
+        show_default="that of the live index, else auto",
     ),
 ]
 RecallGate = Annotated[

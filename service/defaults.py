@@ -10,7 +10,8 @@ STUDENT = Path("models/student")
 PAGE = Path("clients/page/dist")
 """Where `npm run build` puts the web page of a checkout."""
 PAGE_INDEX = "index.html"
-FACTORY = "Flat"
+FACTORY = "auto"
+"""Chosen by the size of the gallery: exact while it is small."""
 RECALL_GATE = 0.95
 """Recall@10 against exact search below which an index is not published."""
 HOST = "127.0.0.1"

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
 
     The three keys may also be files of the secrets folder, such as `lorgnette_search_key`; others
     are made with `lorgnette keys create`. Without any key the service listens on this machine
-    only. factory: None keeps the live index's, at first "Flat". rate_per_s, rate_burst: requests
+    only. factory: None keeps the live index's, at first "auto". rate_per_s, rate_burst: requests
     of one key, None is no limit. cors_origins: whose web pages may search; none by default.
     workers: processes that answer, sharing one mapped index. drain_s: how long after SIGTERM to
     go on answering, with 503, so that load balancers notice. monitor_share: of the photographs in

@@ -20,7 +20,7 @@ from service.gallery import faiss_index, footprint, generations, sources
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import writer_lock
 from service.gallery.footprint import kept_factory
-from service.gallery.generations import GenerationManifest
+from service.gallery.generations import AUTO, GenerationManifest
 from service.gallery.publish import publish
 from service.gallery.records import Known, NewItem, Stamp
 from service.gallery.scan import Photograph, Skipped, scan
@@ -33,8 +33,9 @@ _BATCH = 32
 class Options:
     """How to embed and build.
 
-    threads: photographs embedded at once. factory: a FAISS factory string; None keeps the live
-    generation's, else "Flat". recall_gate: recall@10 in [0, 1] below which nothing is published.
+    threads: photographs embedded at once. factory: "auto", or a FAISS factory string; None keeps
+    the live generation's, else "auto". recall_gate: recall@10 in [0, 1] below which nothing is
+    published.
     """
 
     threads: int = 1
@@ -173,7 +174,7 @@ def _check(options: Options, space: Space) -> None:
         )
     if options.threads < 1:
         raise InvalidConfiguration(f"expected one or more threads, found {options.threads}")
-    if options.factory is not None:
+    if options.factory not in (None, AUTO):
         faiss_index.check_factory(options.factory, dim=space.dim)
 
 
@@ -209,7 +210,7 @@ def _publish_changes(
 ) -> tuple[GenerationManifest, bool]:
     """Publish, unless the live generation is already what a new one would be."""
     live = generations.live_manifest(data, space.id)
-    is_same_kind = live is not None and options.factory in (None, live.factory)
+    is_same_kind = live is not None and options.factory in (None, live.asked)
     if live is not None and is_same_kind and not catalogue.has_changes(space, since=live.seq):
         return live, False
     return _publish(catalogue, data, space, options=options), True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -42,11 +43,22 @@ class _Native(Protocol):
     def reconstruct_batch(self, positions: NDArray[np.int64]) -> Vectors: ...
 
 
+@dataclass(frozen=True)
+class Effort:
+    """probes: lists an inverted index looks into; k_factor: so many candidates a wanted hit are
+    compared again. None: the index has no such thing."""
+
+    probes: int | None = None
+    k_factor: float | None = None
+
+
 class Index:
     """A FAISS index over positions `0 … count - 1`. Searching is thread-safe, adding is not."""
 
-    def __init__(self, index: _Native) -> None:
+    def __init__(self, index: _Native, *, holds: tuple[_Native, ...] = ()) -> None:
+        """holds: what FAISS refers to and does not own."""
         self._index = index
+        self._holds = holds
         faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
 
     @property
@@ -89,13 +101,38 @@ class Index:
         """The rows `[M, D]` at positions `[M]`; only of an exact index."""
         return self._index.reconstruct_batch(np.ascontiguousarray(positions))
 
-    def set_probes(self, probes: int) -> bool:
-        """Let an inverted index look into so many lists. False when it has no more to give."""
-        inverted = faiss.try_extract_index_ivf(self._index)
-        if inverted is None or inverted.nprobe >= inverted.nlist:
-            return False
-        inverted.nprobe = min(probes, inverted.nlist)
-        return True
+    @property
+    def effort(self) -> Effort:
+        """How hard a search tries; written with the index."""
+        inverted, refining = _inverted(self._index), _refining(self._index)
+        return Effort(
+            probes=None if inverted is None else int(inverted.nprobe),
+            k_factor=None if refining is None else float(refining.k_factor),
+        )
+
+    @property
+    def lists(self) -> int:
+        """How many lists an inverted index has; 0 for another."""
+        inverted = _inverted(self._index)
+        return 0 if inverted is None else int(inverted.nlist)
+
+    def set_effort(self, effort: Effort) -> None:
+        """Try so hard from now on. What is None stays, and so does what this index has not."""
+        inverted, refining = _inverted(self._index), _refining(self._index)
+        if inverted is not None and effort.probes is not None:
+            inverted.nprobe = min(effort.probes, inverted.nlist)
+        if refining is not None and effort.k_factor is not None:
+            refining.k_factor = effort.k_factor
+
+    def refined(self, rows: Vectors, *, kind: str) -> Index:
+        """This index with its best candidates compared again by rows `[N, D]` kept as `kind`.
+
+        This one is part of the new one, and is not to be used by itself any more.
+        """
+        kept = _made(kind, dim=self.dim)
+        kept.train(rows)
+        kept.add(rows)
+        return Index(faiss.IndexRefine(self._index, kept), holds=(self._index, kept))
 
     def write(self, path: Path) -> None:
         """Write to a new file and sync it. Raises `OSError` when the disk does not take it."""
@@ -103,6 +140,19 @@ class Index:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _inverted(index: object) -> Any:
+    """The inverted index inside, or None."""
+    native = faiss.downcast_index(index)
+    if isinstance(native, faiss.IndexRefine):
+        return _inverted(native.base_index)
+    return faiss.try_extract_index_ivf(native)
+
+
+def _refining(index: object) -> Any:
+    native = faiss.downcast_index(index)
+    return native if isinstance(native, faiss.IndexRefine) else None
 
 
 def _selecting(index: Any, selector: object, *, share: float) -> object:

@@ -12,6 +12,8 @@ from lorgnette.manifest import Space
 from service import defaults
 from service.gallery import faiss_index, generations
 from service.gallery.catalogue import Catalogue
+from service.gallery.generations import AUTO
+from service.gallery.recipes import largest_factory
 
 _PROCESS_BYTES = 220_000_000
 """A process that has loaded numpy, FAISS, ONNX Runtime and a small teacher (measured)."""
@@ -36,6 +38,8 @@ def estimate(*, count: int, to_embed: int, dim: int, factory: str) -> Footprint:
 
     Raises `InvalidConfiguration` for a factory FAISS does not know.
     """
+    if factory == AUTO:
+        factory = largest_factory(count, dim=dim)
     row, kept = 4 * dim, faiss_index.bytes_a_row(factory, dim=dim)
     # Training sees a copy without the rows held back; one that only keeps rows sees none of it.
     training = 0 if factory == "Flat" else count * row
@@ -85,7 +89,7 @@ def kept_factory(data: Path, space: Space) -> str:
         live = generations.live_manifest(data, space.id)
     except InvalidGallery:
         live = None
-    return defaults.FACTORY if live is None else live.factory
+    return defaults.FACTORY if live is None else live.asked
 
 
 def available_memory() -> int:

@@ -34,6 +34,9 @@ INDEX_NAME = "index.faiss"
 KEYS_NAME = "keys.npy"
 MANIFEST_NAME = "manifest.json"
 
+AUTO = "auto"
+"""The factory that is chosen from what there is to hold: `service/gallery/auto.py`."""
+
 log = logging.getLogger(__name__)
 
 _CURRENT = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
@@ -48,11 +51,35 @@ class GenerationFile(BaseModel):
     bytes: Annotated[int, Field(ge=1)]
 
 
+class Trial(BaseModel):
+    """One way of searching that was measured. p50_ms: of one query at a time, by one thread."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    factory: str
+    probes: int | None
+    k_factor: float | None
+    recall_at_10: float
+    p50_ms: float
+
+
+class Tuning(BaseModel):
+    """How `auto` came to the factory. trials: what held the gate, and the best of what did not;
+    the last one was chosen. budget_bytes: what the index was allowed to take in memory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    recall_gate: float
+    budget_bytes: int
+    trials: tuple[Trial, ...]
+
+
 class GenerationManifest(BaseModel):
     """`manifest.json` of a generation.
 
     seq: it holds the space as it was after this write. recall_at_10: measured against exact
-    search before it was published, on the gallery's own vectors.
+    search before it was published, on the gallery's own vectors. tuning: of one that was asked
+    for as "auto".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -65,7 +92,13 @@ class GenerationManifest(BaseModel):
     factory: str
     recall_at_10: float
     created_at: str
+    tuning: Tuning | None = None
     files: Annotated[dict[Literal["index.faiss", "keys.npy"], GenerationFile], Field(min_length=2)]
+
+    @property
+    def asked(self) -> str:
+        """The factory as it was asked for: the one to build the next generation by."""
+        return self.factory if self.tuning is None else AUTO
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,11 @@ from lorgnette.bundle import sha256_of
 from lorgnette.errors import InvalidGallery, LorgnetteError
 from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors
-from service.gallery import faiss_index, files, generations
+from service.gallery import auto, files, generations
 from service.gallery.catalogue import Catalogue
 from service.gallery.generations import GenerationFile, GenerationManifest
 from service.gallery.records import Changes
 from service.gallery.sample import Sample
-from service.gallery.selfcheck import ASKED
 from service.gallery.statements import now
 from service.progress import Progress, Report, silent
 
@@ -36,8 +35,6 @@ log = logging.getLogger(__name__)
 
 KEPT = 2
 """Generations of a space that stay for rollback, beside the live one."""
-
-_MAX_PROBES = 1024
 
 
 def publish(
@@ -90,10 +87,9 @@ def _write(
 ) -> GenerationManifest:
     rows, keys = content.rows, content.keys
     sample = Sample.of(rows, seed=content.seq)
-    index = faiss_index.build(rows, factory=factory, training=sample.others(rows))
+    built = auto.built(rows, sample, factory=factory, gate=gate)
     report(Progress(stage="checking the index", done=0, total=0, rate=None, eta_s=None))
-    _widen(index, sample, rows, gate=gate)
-    index.write(building / generations.INDEX_NAME)
+    built.index.write(building / generations.INDEX_NAME)
     buffer = io.BytesIO()
     np.save(buffer, keys)
     durable.write_synced(building / generations.KEYS_NAME, buffer.getvalue())
@@ -103,7 +99,8 @@ def _write(
         space=space,
         count=len(keys),
         seq=content.seq,
-        factory=factory,
+        factory=built.factory,
+        tuning=built.tuning,
         recall_at_10=0.0,
         created_at=now(),
         files={
@@ -112,15 +109,6 @@ def _write(
         },
     )
     return _check(building, manifest, sample, rows, gate=gate)
-
-
-def _widen(index: faiss_index.Index, sample: Sample, rows: Vectors, *, gate: float) -> None:
-    """Let an inverted index probe as many lists as the gate needs; others have nothing to turn."""
-    probes = 1
-    while sample.recall(index.search(sample.queries, k=ASKED)[1], rows) < gate:
-        probes *= 2
-        if probes > _MAX_PROBES or not index.set_probes(probes):
-            return
 
 
 def _check(
