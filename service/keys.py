@@ -2,6 +2,8 @@
 
     keys.json    of each key: id, name, scopes, times, and the sha256 of its text; never the text
 
+It is sealed (`gallery/sealed.py`), so that no changed date revives a key.
+
 It lies beside the catalogue, not in it: restoring an old gallery must not revive a revoked key.
 """
 
@@ -23,6 +25,7 @@ from lorgnette import durable
 from lorgnette.errors import InvalidGallery, NotFound
 from lorgnette.manifest import Sha256
 from service.gallery.files import disk_errors
+from service.gallery.sealed import BrokenSeal, seal, unseal
 from service.scopes import Scope
 
 KEYS_NAME = "keys.json"
@@ -54,7 +57,22 @@ class KeyRecord(BaseModel):
         return "live"
 
 
-_RECORDS = TypeAdapter(tuple[KeyRecord, ...])
+class _Keys(BaseModel):
+    """`keys.json`. An older lorgnette wrote the bare list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keys: tuple[KeyRecord, ...]
+
+
+_OLDER = TypeAdapter(tuple[KeyRecord, ...])
+
+
+def _read(content: bytes) -> tuple[KeyRecord, ...]:
+    """Raises `ValidationError`, `BrokenSeal`."""
+    if content.lstrip().startswith(b"["):
+        return _OLDER.validate_json(content)
+    return _Keys.model_validate_json(unseal(content)).keys
 
 
 def digest_of(token: str) -> str:
@@ -86,8 +104,7 @@ class KeyFile:
             stat = path.stat()
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if stamp != self._seen:
-                found = _RECORDS.validate_json(path.read_bytes())
-                self._records = {record.id: record for record in found}
+                self._records = {record.id: record for record in _read(path.read_bytes())}
                 self._seen = stamp
         except (FileNotFoundError, NotADirectoryError):
             self._records, self._seen = {}, None
@@ -95,7 +112,7 @@ class KeyFile:
             raise InvalidGallery(
                 f"{path} cannot be read ({error.strerror}): check its owner and permissions"
             ) from error
-        except ValidationError as error:
+        except (ValidationError, BrokenSeal) as error:
             raise InvalidGallery(
                 f"{path} is damaged (not a list of keys): restore it from a copy, or delete it and "
                 "make new keys with `lorgnette keys create`"
@@ -140,9 +157,9 @@ class KeyFile:
             fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
             records = dict(self.records())
             yield records
-            content = _RECORDS.dump_json(tuple(records.values()), indent=1)
+            content = seal(_Keys(keys=tuple(records.values())).model_dump_json())
             with disk_errors(self._data):
-                durable.replace_file(self._data / KEYS_NAME, content + b"\n")
+                durable.replace_file(self._data / KEYS_NAME, content)
 
 
 def _now() -> datetime:

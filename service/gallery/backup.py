@@ -29,6 +29,7 @@ from lorgnette.manifest import Sha256
 from service.gallery import generations
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import disk_errors, writer_lock
+from service.gallery.sealed import BrokenSeal, seal, unseal
 from service.gallery.sources import SOURCES_NAME
 from service.gallery.statements import now
 
@@ -94,9 +95,7 @@ def create(catalogue: Catalogue, data: Path, *, name: str | None = None) -> Snap
         building.mkdir(parents=True)
         try:
             manifest = _filled(building, catalogue, data, name=chosen)
-            durable.write_synced(
-                building / MANIFEST_NAME, (manifest.model_dump_json(indent=2) + "\n").encode()
-            )
+            durable.write_synced(building / MANIFEST_NAME, seal(manifest.model_dump_json()))
             for folder in [path for path in building.rglob("*") if path.is_dir()]:
                 durable.sync(folder)
             durable.sync(building)
@@ -124,13 +123,15 @@ def read_manifest(directory: Path) -> SnapshotManifest:
     """What a snapshot says it holds. Raises `InvalidGallery`."""
     path = directory / MANIFEST_NAME
     try:
-        return SnapshotManifest.model_validate_json(path.read_bytes())
+        return SnapshotManifest.model_validate_json(unseal(path.read_bytes()))
     except OSError as error:
         raise InvalidGallery(f"{path} cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise InvalidGallery(
             f"{path} is damaged or of another version ({error.errors()[0]['msg']})"
         ) from error
+    except BrokenSeal as error:
+        raise InvalidGallery(f"{path} is damaged: {error}") from error
 
 
 def verified(data: Path, name: str) -> SnapshotManifest:

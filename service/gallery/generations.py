@@ -5,6 +5,8 @@
     generations/<n>/keys.npy         `[count]` int64: position -> item key, ascending
     CURRENT                          {space id: n}
 
+The manifest and `CURRENT` are sealed (`sealed.py`), so that no changed digit is believed.
+
 Nothing here opens a published file for writing: truncating a mapped index kills its readers.
 """
 
@@ -27,6 +29,7 @@ from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Sha256, Space
 from service.gallery import faiss_index, files
 from service.gallery.records import Keys
+from service.gallery.sealed import BrokenSeal, seal, unseal
 
 CURRENT_NAME = "CURRENT"
 GENERATIONS_NAME = "generations"
@@ -140,7 +143,7 @@ def read_manifest(directory: Path) -> GenerationManifest:
     """Read a generation's manifest. Raises `InvalidGallery`."""
     path = directory / MANIFEST_NAME
     try:
-        return GenerationManifest.model_validate_json(path.read_bytes())
+        return GenerationManifest.model_validate_json(unseal(path.read_bytes()))
     except OSError as error:
         raise InvalidGallery(
             f"{path} cannot be read ({error.strerror}): build it again with `lorgnette reindex`"
@@ -149,6 +152,10 @@ def read_manifest(directory: Path) -> GenerationManifest:
         raise InvalidGallery(
             f"{path} is damaged or of another version ({error.errors()[0]['msg']}): "
             "build it again with `lorgnette reindex`"
+        ) from error
+    except BrokenSeal as error:
+        raise InvalidGallery(
+            f"{path} is damaged ({error}): build it again with `lorgnette reindex`"
         ) from error
 
 
@@ -162,8 +169,8 @@ def read_current(data: Path) -> dict[str, int]:
     except OSError as error:
         raise InvalidGallery(f"{path} cannot be read ({error.strerror})") from error
     try:
-        return _CURRENT.validate_json(text, strict=True)
-    except ValidationError as error:
+        return _CURRENT.validate_json(unseal(text), strict=True)
+    except (ValidationError, BrokenSeal) as error:
         raise InvalidGallery(
             f"{path} is damaged ({len(text)} bytes, expected JSON naming a generation by space): "
             "delete it, which loses nothing, and run `lorgnette index` or `reindex`"
@@ -242,9 +249,7 @@ def disown(data: Path, *, seq: int) -> None:
 def write_current(data: Path, current: dict[str, int]) -> None:
     """Replace `CURRENT` in one step. The caller holds the writer lock. Raises `DiskFull`."""
     with files.disk_errors(data):
-        durable.replace_file(
-            data / CURRENT_NAME, (json.dumps(current, sort_keys=True) + "\n").encode()
-        )
+        durable.replace_file(data / CURRENT_NAME, seal(json.dumps(current, sort_keys=True)))
 
 
 def _verify(path: Path, entry: GenerationFile) -> None:

@@ -28,6 +28,7 @@ from service.gallery.catalogue import Catalogue
 from service.gallery.generations import GenerationFile, GenerationManifest
 from service.gallery.records import Changes
 from service.gallery.sample import Sample
+from service.gallery.sealed import seal
 from service.gallery.statements import now
 from service.progress import Progress, Report, silent
 
@@ -116,7 +117,7 @@ def _check(
 ) -> GenerationManifest:
     """Ask the written index in a child process; write the manifest with the recall it reached."""
     path = building / generations.MANIFEST_NAME
-    durable.write_synced(path, manifest.model_dump_json(indent=2).encode())
+    durable.write_synced(path, seal(manifest.model_dump_json()))
     found = _ask(building, sample.queries)
     recall, lost = sample.recall(found, rows), sample.lost(found, rows)
     if recall < gate or lost > (1 - gate) * len(found):
@@ -127,7 +128,7 @@ def _check(
         )
     checked = manifest.model_copy(update={"recall_at_10": round(recall, 4)})
     path.unlink()
-    durable.write_synced(path, (checked.model_dump_json(indent=2) + "\n").encode())
+    durable.write_synced(path, seal(checked.model_dump_json()))
     return checked
 
 

@@ -16,6 +16,7 @@ from lorgnette import durable
 from lorgnette.bundle import Bundle
 from lorgnette.errors import InvalidConfiguration, InvalidGallery
 from service.app import create_app
+from service.gallery.sealed import seal
 from service.keys import KEYS_NAME, KeyFile, id_in
 from service.scopes import Scope
 from service.settings import Settings, load_settings
@@ -71,11 +72,11 @@ VALUES = {"name": "tiny-query", "path": "model.onnx", "job_id": "none"}
 def expire(data: Path, key_id: str) -> None:
     """Move a key's expiry into the past, as time would."""
     path = data / KEYS_NAME
-    records = json.loads(path.read_text())
+    records = json.loads(path.read_text())["keys"]
     for record in records:
         if record["id"] == key_id:
             record["expires_at"] = "2020-01-01T00:00:00Z"
-    durable.replace_file(path, json.dumps(records).encode())
+    durable.replace_file(path, seal(json.dumps({"keys": records})))
 
 
 def make_keys(data: Path) -> dict[str, str]:

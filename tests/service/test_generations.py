@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from lorgnette.errors import DiskFull, InvalidConfiguration, InvalidGallery
 from service.gallery import faiss_index, generations, publish
 from service.gallery.catalogue import Catalogue
 from service.gallery.generations import CURRENT_NAME, Generation, directory_of, read_current
+from service.gallery.sealed import seal, unseal
 from service.gallery.snapshot import LiveGallery
 from tests.service.gallery_rows import SPACE, check_here, files_below, fill, names_in, unit_rows
 
@@ -166,9 +166,9 @@ def test_a_current_that_names_another_space_s_generation_is_refused(
 ) -> None:
     publish_now(catalogue, tmp_path)
     manifest = directory_of(tmp_path, 1) / "manifest.json"
-    text = manifest.read_text().replace(SPACE.id, "tiny-000000000000")
+    text = unseal(manifest.read_bytes()).decode().replace(SPACE.id, "tiny-000000000000")
     manifest.unlink()
-    manifest.write_text(text)
+    manifest.write_bytes(seal(text))
     with pytest.raises(InvalidGallery, match="generation 1 holds space tiny-000000000000"):
         LiveGallery(tmp_path).start()
 
@@ -265,7 +265,7 @@ def test_a_full_disk_is_one_sentence_and_the_live_one_stays(
     assert failed.stderr.startswith("DiskFull: no space left to write"), failed.stderr
     assert len(failed.stderr.splitlines()) == 1
     assert files_below(tmp_path / "generations") == before
-    assert json.loads((tmp_path / CURRENT_NAME).read_text()) == {SPACE.id: 1}
+    assert read_current(tmp_path) == {SPACE.id: 1}
 
 
 def test_disk_full_is_an_error_of_its_own() -> None:
