@@ -10,6 +10,7 @@ from pathlib import Path
 from lorgnette.bundle import MANIFEST_NAME, Bundle
 from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidBundle, InvalidConfiguration, NotFound
+from lorgnette.models.release import MAX_RELEASE_BYTES
 from lorgnette.wire import StudentInfo
 
 
@@ -32,7 +33,7 @@ class ServedFile:
 
 @dataclass(frozen=True)
 class Student:
-    """A query bundle at work. files: by path inside the bundle; manifest: its canonical JSON."""
+    """A query bundle at work. files: by path inside the bundle; manifest: its bytes on disk."""
 
     encoder: Encoder
     files: Mapping[str, ServedFile]
@@ -62,7 +63,8 @@ class Student:
             )
             for entry in bundle.manifest.all_files()
         }
-        manifest = bundle.manifest.dump().encode()
+        # Byte for byte, not dumped anew: a signature is over these bytes.
+        manifest = (directory / MANIFEST_NAME).read_bytes()
         digest = hashlib.sha256(manifest).hexdigest()
         return cls(encoder=encoder, files=files, manifest=manifest, manifest_sha256=digest)
 
@@ -70,6 +72,25 @@ class Student:
     def name(self) -> str:
         """The bundle's name, unique in one service."""
         return self.encoder.bundle.manifest.name
+
+    def by_sha256(self, sha256: str) -> ServedFile:
+        """The file with this content. Raises `NotFound`."""
+        for file in self.files.values():
+            if file.sha256 == sha256:
+                return file
+        raise NotFound(f"{self.name!r} has no file of this sha256: read its manifest again")
+
+    def beside(self, filename: str) -> bytes:
+        """A signature or the release beside the manifest, read anew: operators change them.
+
+        Raises `NotFound`, which means unsigned, or released to everybody.
+        """
+        path = self.encoder.bundle.directory / filename
+        try:
+            with path.open("rb") as file:
+                return file.read(MAX_RELEASE_BYTES)
+        except OSError as error:
+            raise NotFound(f"{self.name!r} has no {filename}: it is optional") from error
 
     @property
     def space_id(self) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path as FilePath
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from lorgnette.bundle import MANIFEST_NAME
 from lorgnette.errors import NotFound, Unauthorized, Unavailable
+from lorgnette.models.release import RELEASE_NAME
+from lorgnette.models.signing import SIGNATURE_SUFFIX
 from lorgnette.wire import ModelsResponse, SpaceInfo, SpacesResponse
 from service.api.doors import Ready, models_door, spaces_door
 from service.api.entity_tags import is_known
@@ -31,6 +36,7 @@ spaces_router = APIRouter(tags=["models"], dependencies=[Depends(spaces_door)])
 
 _REVALIDATE = "private, no-cache"
 _FOREVER = "private, max-age=31536000, immutable"
+_SHA256 = r"^[0-9a-f]{64}$"
 _CHUNK_BYTES = 1024 * 1024
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -81,19 +87,73 @@ async def manifest(name: str, request: Request, opened: Ready) -> Response:
     return Response(student.manifest, headers=headers, media_type="application/json")
 
 
+_Documented = dict[int | str, dict[str, Any]]
+
+_BESIDE: _Documented = {
+    OK: {"content": {"application/octet-stream": _BINARY}},
+    NOT_MODIFIED: {"description": "the `If-None-Match` entity tag still holds"},
+    **documented(Unauthorized, NotFound),
+}
+
+
+@router.get("/models/{name}/manifest.sig", response_class=Response, responses=_BESIDE)
+async def manifest_signature(name: str, request: Request, opened: Ready) -> Response:
+    """The Ed25519 signature of the manifest's bytes, base64; not found when it is unsigned."""
+    return await _send_beside(opened, name, request, filename=MANIFEST_NAME + SIGNATURE_SUFFIX)
+
+
+@router.get("/models/{name}/" + RELEASE_NAME, response_class=Response, responses=_BESIDE)
+async def release(name: str, request: Request, opened: Ready) -> Response:
+    """Which SDKs, and what share of the devices, may have the student; not found means all."""
+    return await _send_beside(opened, name, request, filename=RELEASE_NAME)
+
+
+@router.get("/models/{name}/release.sig", response_class=Response, responses=_BESIDE)
+async def release_signature(name: str, request: Request, opened: Ready) -> Response:
+    """The Ed25519 signature of the release's bytes, base64; not found when it is unsigned."""
+    return await _send_beside(opened, name, request, filename=RELEASE_NAME + SIGNATURE_SUFFIX)
+
+
+async def _send_beside(opened: Opened, name: str, request: Request, *, filename: str) -> Response:
+    student = opened.students.named(name)
+    content = await run_in_threadpool(student.beside, filename)
+    headers = {
+        "etag": f'"{hashlib.sha256(content).hexdigest()}"',
+        "cache-control": _REVALIDATE,
+    }
+    if is_known(request, etag=headers["etag"]):
+        return Response(status_code=NOT_MODIFIED, headers=headers)
+    is_json = filename.endswith(".json")
+    media_type = "application/json" if is_json else "application/octet-stream"
+    return Response(content, headers=headers, media_type=media_type)
+
+
+_FILE: _Documented = {
+    OK: {"content": {"application/octet-stream": _BINARY}},
+    PARTIAL_CONTENT: {
+        "description": "the range asked for",
+        "content": {"application/octet-stream": _BINARY},
+    },
+    NOT_MODIFIED: {"description": "the `If-None-Match` entity tag still holds"},
+    **documented(Unauthorized, NotFound, RangeNotSatisfiable),
+}
+
+
+@router.head("/models/{name}/files/{sha256}", include_in_schema=False)
+@router.get("/models/{name}/files/{sha256}", response_class=Response, responses=_FILE)
+async def file_by_content(
+    name: str, sha256: Annotated[str, Path(pattern=_SHA256)], request: Request, opened: Ready
+) -> Response:
+    """A file of the student by its content: what is under this address never changes."""
+    file = opened.students.named(name).by_sha256(sha256)
+    return _answer(request, file, cache_control=_FOREVER)
+
+
 @router.head("/models/{name}/{path:path}", include_in_schema=False)
 @router.get(
     "/models/{name}/{path:path}",
     response_class=Response,
-    responses={
-        OK: {"content": {"application/octet-stream": _BINARY}},
-        PARTIAL_CONTENT: {
-            "description": "the range asked for",
-            "content": {"application/octet-stream": _BINARY},
-        },
-        NOT_MODIFIED: {"description": "the `If-None-Match` entity tag still holds"},
-        **documented(Unauthorized, NotFound, RangeNotSatisfiable),
-    },
+    responses=_FILE,
 )
 async def model_file(
     name: str, path: str, request: Request, opened: Ready, sha256: str | None = None
@@ -109,11 +169,15 @@ async def model_file(
         raise NotFound(f"the manifest of {name!r} lists no file of this path: read it again")
     if sha256 is not None and sha256 != file.sha256:
         raise NotFound(f"{path} of {name!r} now has another sha256: read the manifest again")
+    return _answer(request, file, cache_control=_FOREVER if sha256 else _REVALIDATE)
+
+
+def _answer(request: Request, file: ServedFile, *, cache_control: str) -> Response:
     if not file.is_unchanged():
-        raise Unavailable(f"{path} of {name!r} changed since the server started: restart it")
+        raise Unavailable(f"{file.path.name} changed since the server started: restart it")
     headers = {
         "etag": f'"{file.sha256}"',
-        "cache-control": _FOREVER if sha256 else _REVALIDATE,
+        "cache-control": cache_control,
         "accept-ranges": "bytes",
     }
     if is_known(request, etag=headers["etag"]):
@@ -166,7 +230,7 @@ def _range(request: Request, file: ServedFile, *, etag: str) -> tuple[int, int]:
     return start, end
 
 
-def _chunks(path: Path, *, start: int, end: int) -> Iterator[bytes]:
+def _chunks(path: FilePath, *, start: int, end: int) -> Iterator[bytes]:
     with path.open("rb") as opened:
         opened.seek(start)
         left = end - start

@@ -91,6 +91,16 @@ export class BundleCorrupt extends InvalidBundle {
   static override readonly code: string = "bundle-corrupt";
 }
 
+/** A manifest or a release that is unsigned, or signed by none of the configured keys. */
+export class InvalidSignature extends InvalidBundle {
+  static override readonly code: string = "invalid-signature";
+}
+
+/** The bundle's release needs a newer SDK than this one; what is held goes on. */
+export class SdkTooOld extends InvalidBundle {
+  static override readonly code: string = "sdk-too-old";
+}
+
 /** This device's runtime does not reproduce the bundle's golden vectors. */
 export class GoldenMismatch extends InvalidBundle {
   static override readonly code: string = "golden-mismatch";
@@ -198,7 +208,8 @@ export class NotEnoughMemory extends LorgnetteError {
 
 const classes = {
   LorgnetteError, InvalidInput, InvalidImage, ImageTooLarge, InvalidVector, InvalidRequest,
-  BodyTooLarge, SpaceMismatch, InvalidBundle, BundleCorrupt, GoldenMismatch, ExportMismatch,
+  BodyTooLarge, SpaceMismatch, InvalidBundle, BundleCorrupt, InvalidSignature, SdkTooOld,
+  GoldenMismatch, ExportMismatch,
   RefusedByServer, Unauthorized, Forbidden, NotFound, Conflict, TooManyRequests, Unreachable,
   Unavailable, ServerFault, TimedOut, InvalidConfiguration, MissingExtra, InvalidDataset, UnsafeFile,
   ChecksumMismatch, GalleryBusy, InvalidGallery, DiskFull, NotEnoughMemory,

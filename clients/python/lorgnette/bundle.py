@@ -23,6 +23,9 @@ from lorgnette.manifest import BundleFile, Manifest, Space, Variant
 from lorgnette.vectors import Vectors, from_base64
 
 MANIFEST_NAME = "manifest.json"
+BESIDE = ("manifest.json.sig", "release.json", "release.json.sig")
+"""What may lie beside the manifest without being listed in it: see `lorgnette.models`."""
+
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 # fp16 is the default download: half the bytes, the same speed, cosine >= 0.9995 to fp32.
@@ -170,7 +173,7 @@ def require_replaceable(target: Path) -> None:
         raise InvalidConfiguration(
             f"{target} is not empty and not a bundle: {way_out}, or remove it first"
         ) from error
-    ours = {MANIFEST_NAME, *(entry.path for entry in manifest.all_files())}
+    ours = {MANIFEST_NAME, *BESIDE, *(entry.path for entry in manifest.all_files())}
     held = (path for path in target.rglob("*") if path.is_symlink() or not path.is_dir())
     strangers = {path.relative_to(target).as_posix() for path in held} - ours
     if strangers:

@@ -10,6 +10,8 @@
       x SpaceMismatch               vectors of two spaces were about to be compared
       x InvalidBundle               a bundle directory is incomplete or malformed
         - BundleCorrupt             a file does not have the sha256 its manifest states
+        - InvalidSignature          none of the configured keys signed it
+        - SdkTooOld                 its release needs a newer SDK than this one
         - GoldenMismatch            the model does not reproduce its golden vectors
         - ExportMismatch            an exported graph is not the trained network
       x RefusedByServer             the server understood and said no
@@ -114,6 +116,18 @@ class BundleCorrupt(InvalidBundle):
     """A file's sha256 or size is not the one its manifest states."""
 
     code = "bundle-corrupt"
+
+
+class InvalidSignature(InvalidBundle):
+    """A manifest or a release that is unsigned, or signed by none of the configured keys."""
+
+    code = "invalid-signature"
+
+
+class SdkTooOld(InvalidBundle):
+    """The bundle's release needs a newer SDK than this one; what is held goes on."""
+
+    code = "sdk-too-old"
 
 
 class GoldenMismatch(InvalidBundle):

@@ -1,0 +1,1 @@
+"""The student on this device: signed, released, fetched, kept, rolled back."""
