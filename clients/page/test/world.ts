@@ -32,6 +32,7 @@ export function query(): Query {
 /** What the tests of one file share. */
 export class World {
   private readonly contexts: BrowserContext[] = [];
+  private shared: Promise<Page> | undefined;
   /** Every address that any page asked for. */
   readonly asked: string[] = [];
   /** What any page complained about: errors of scripts, refusals by the content policy. */
@@ -68,10 +69,21 @@ export class World {
     return context;
   }
 
+  /** One page for all tests that need none of their own: starting an encoder takes seconds. */
+  async page(): Promise<Page> {
+    this.shared ??= this.readyPage({ permissions: ["camera"], reducedMotion: "reduce" }).then((page) => {
+      this.contexts.splice(this.contexts.indexOf(page.context()), 1);
+      return page;
+    });
+    const page = await this.shared;
+    if (!page.url().endsWith("#search")) await page.goto("/#search");
+    return page;
+  }
+
   /** The page, opened by a visitor who has never been here. */
   async visit(options: BrowserContextOptions = {}): Promise<Page> {
     const page = await (await this.context(options)).newPage();
-    await page.goto("/");
+    await page.goto("/#search");
     return page;
   }
 
@@ -89,11 +101,17 @@ export class World {
   }
 
   async close(): Promise<void> {
-    await this.tidy();
     await this.browser.close();
     await this.proxy.close();
     await this.service.stop();
   }
+}
+
+let opened: Promise<World> | undefined;
+
+/** The world of the tests that need no keys. */
+export function theWorld(): Promise<World> {
+  return (opened ??= World.open());
 }
 
 /** Wait for the encoder to be `ready` or `failed`. */
@@ -114,14 +132,20 @@ export async function complaint(page: Page): Promise<string> {
 
 /** Pick the query and wait for its results; the ids, best first. */
 export async function searchFor(page: Page, path: string): Promise<string[]> {
+  await page.evaluate(() => document.getElementById("hits")?.replaceChildren());
   await page.setInputFiles("#file", path);
   return results(page);
 }
 
 /** Wait for the results; their ids, best first. */
 export async function results(page: Page): Promise<string[]> {
-  await viewIs(page, "results");
+  await page.waitForSelector("#view-search[data-state=results] .hit:not(.skeleton)");
   return page.$$eval(".hit b", (names) => names.map((name) => name.getAttribute("title") ?? ""));
+}
+
+/** The folder of the nearest: which photograph was found. */
+export function firstFolder(ids: readonly string[]): string | undefined {
+  return ids[0]?.split("/")[0];
 }
 
 /** The serious and critical accessibility faults of the page as it is now. */

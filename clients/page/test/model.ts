@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import type { BrowserContext, Page } from "playwright-core";
+import { cutAfter, edited, stallAfter, type Whole } from "./proxy.js";
+import { complaint, encoderIs, firstFolder, query, results, searchFor, theWorld, viewIs, type World } from "./world.js";
+
+let world: World;
+before(async () => (world = await theWorld()));
+const MODEL = /\.onnx$/;
+const MANIFEST = /manifest\.json$/;
+
+/** Another version of the manifest, whose model is another file than the one that is served. */
+const otherModel = edited((manifest: { version: string; files: { fp16: { sha256: string } } }) => {
+  manifest.version = "another";
+  manifest.files.fp16.sha256 = "0".repeat(64);
+});
+
+function flipped({ status, headers, body }: Whole): Whole {
+  const changed = Buffer.from(body);
+  changed.writeUInt8(changed.readUInt8(1_000_000) ^ 1, 1_000_000);
+  return { status, headers, body: changed };
+}
+
+test("a download cut twice goes on where it was; a photograph picked meanwhile is searched for", async () => {
+  world.proxy.when(MODEL, cutAfter(2_000_000), 2);
+  const page = await world.visit();
+  await page.setInputFiles("#file", query().path);
+  await viewIs(page, "working");
+  assert.equal(await page.locator(".skeleton").count(), 12);
+  assert.equal(firstFolder(await results(page)), query().folder);
+  const ranges = world.proxy.passed(MODEL).map(({ range, status }) => `${status} ${range}`);
+  assert.deepEqual(ranges, ["200 undefined", "206 bytes=2000000-", "206 bytes=4000000-"]);
+
+  world.proxy.reset();
+  await page.reload();
+  await encoderIs(page, "ready");
+  await until(() => world.proxy.passed(MANIFEST)[0]?.status === 304);
+  assert.deepEqual(world.proxy.passed(MODEL), []);
+
+  world.proxy.when(MANIFEST, otherModel);
+  await page.reload();
+  await page.waitForSelector("#notice:visible");
+  assert.match((await page.textContent("#notice span")) ?? "", /refused: the present one goes on\.$/);
+  assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
+});
+
+test("a page that is reloaded in the middle of the download goes on where it was", async () => {
+  world.proxy.when(MODEL, stallAfter(3_000_000), 1);
+  const page = await world.visit();
+  await page.waitForFunction(() => /3\.0 of|3\.0 MB of/.test(document.getElementById("model-text")?.textContent ?? ""));
+  assert.match((await page.textContent("#model-text")) ?? "", /^Fetching the encoder, 3\.0 MB of 8\.1 MB/);
+  await page.reload();
+  await encoderIs(page, "ready");
+  const [, second] = world.proxy.passed(MODEL);
+  const from = Number(/bytes=(\d+)-/.exec(second?.range ?? "")?.[1]);
+  assert.ok(from >= 2_000_000 && from <= 3_000_000, String(second?.range));
+});
+
+test("a flipped byte is refused, told, and fetched again when asked", async () => {
+  world.proxy.when(MODEL, flipped, 1);
+  const page = await world.visit();
+  await encoderIs(page, "failed");
+  assert.match(await complaint(page), /^The encoder arrived damaged and was not used/);
+  await page.click("#problem-action");
+  await encoderIs(page, "ready");
+  assert.equal(await page.isVisible("#problem"), false);
+});
+
+test("the page and its encoder start with the service gone", async () => {
+  const page = await world.visit({ serviceWorkers: "allow" });
+  await encoderIs(page, "ready");
+  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  world.proxy.isDown = true;
+  await page.reload();
+  await encoderIs(page, "ready");
+  await page.setInputFiles("#file", query().path);
+  await viewIs(page, "error");
+  assert.match(await complaint(page), /^The service cannot be reached/);
+});
+
+test("without storage and without workers the page works, and keeps nothing", async () => {
+  const page = await world.context().then((context) => crippled(context, ["caches", "Worker"]));
+  await encoderIs(page, "ready");
+  assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
+});
+
+test("without WebAssembly the visitor is told", async () => {
+  const page = await world.context().then((context) => crippled(context, ["Worker", "WebAssembly"]));
+  await encoderIs(page, "failed");
+  assert.match(await complaint(page), /^This browser has no WebAssembly/);
+});
+
+async function crippled(context: BrowserContext, lacks: readonly string[]): Promise<Page> {
+  await context.addInitScript((names) => {
+    for (const name of names) Object.defineProperty(globalThis, name, { value: undefined });
+  }, lacks);
+  const page = await context.newPage();
+  await page.goto("/#search");
+  return page;
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!isTrue()) {
+    assert.ok(Date.now() < deadline, "it did not happen in time");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
