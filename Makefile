@@ -32,7 +32,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-check install install-demo test test-service test-slow torture lint lint-deploy \
+.PHONY: help demo demo-check install install-demo test test-service test-js test-slow torture lint lint-deploy \
 	bench models clean python-check
 
 help: ## List the targets
@@ -53,11 +53,14 @@ install: $(VENV)/.installed ## Create .venv with everything: service, training, 
 
 install-demo: $(DEMO_VENV)/.installed ## Create .venv-demo with the service alone: no torch
 
-test: lint test-service ## What CI runs: lint, the walls without torch, every test but the slow ones
+test: lint test-service test-js ## What CI runs: lint, the walls without torch, every test but the slow
 	$(BIN)/python -m pytest -m "not slow and not torture"
 
 test-service: install-demo ## Import and run the SDK and the service where there is no torch
 	$(DEMO_BIN)/python -P tests/service_only.py
+
+test-js: install ## The npm package: types, Node and a real Chromium (skipped where there is no Node)
+	@clients/test.sh js
 
 test-slow: install ## The tests heavier than a minute
 	$(BIN)/python -m pytest -m slow

@@ -24,12 +24,11 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import LorgnetteError
 from lorgnette.vectors import WireDtype, to_bytes
 from service.settings import Settings
-from tests.js.photographs import picture, raw_pixels, write_photographs, write_refused
+from tests.js.photographs import gallery, raw_pixels, write_photographs, write_refused
 from tests.service.serving import ADMIN_KEY, SEARCH_KEY, fill, serving
 from tests.tiny_bundle import write_tiny_bundle
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models"
-PICTURES = 6
 
 
 def main(folder: Path) -> None:
@@ -79,8 +78,8 @@ def _serve(
 
 def _write_gallery(folder: Path) -> dict[str, bytes]:
     folder.mkdir()
-    for seed in range(PICTURES):
-        picture(120, 90, seed=100 + seed).save(folder / f"picture{seed}.png")
+    for number, image in enumerate(gallery()):
+        image.save(folder / f"picture{number}.png")
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 

@@ -38,6 +38,29 @@ def picture(width: int, height: int, *, seed: int = 0) -> Image.Image:
     return scene
 
 
+def gallery() -> list[Image.Image]:
+    """Pictures of different things, which the shipped pair tells apart as well as the tiny one."""
+    width, height = 120, 90
+    random = np.random.default_rng(9)
+    y, x = np.mgrid[0:height, 0:width]
+    board = np.where((x // 15 + y // 15) % 2, 235, 20)
+    rings = 128 + 127 * np.sin(np.hypot(x - 60, y - 45) / 3)
+    bars = np.where(x // 10 % 2, 30, 200)
+    drawn = [
+        np.stack([board, board, board], axis=2),
+        np.stack([rings, 255 - rings, rings // 2], axis=2),
+        np.stack([bars, bars // 2, 255 - bars], axis=2),
+        random.integers(0, 256, (height, width, 3)),
+    ]
+    still_life = Image.new("RGB", (width, height), (250, 240, 220))
+    ImageDraw.Draw(still_life).ellipse((35, 20, 90, 75), fill=(220, 40, 30))
+    return [
+        picture(width, height),
+        *(Image.fromarray(pixels.astype(np.uint8)) for pixels in drawn),
+        still_life,
+    ]
+
+
 def write_photographs(folder: Path) -> list[Path]:
     """Eight orientations, wide gamuts, alpha, grey, progressive, WebP, CMYK, 10 megapixels."""
     folder.mkdir(parents=True)

@@ -38,7 +38,8 @@ export class Keeper<E extends BundleEncoder<never>> implements ModelStore<E> {
   ) {
     this.shelf = platform.shelf;
     const server = encodeURIComponent(options.client.connection.origin);
-    this.key = `students/${server}/${encodeURIComponent(options.name ?? "")}`;
+    const name = options.name === undefined ? "@" : encodeURIComponent(options.name);
+    this.key = `students/${server}/${name}`;
   }
 
   get isKept(): boolean {
