@@ -135,7 +135,9 @@ function settingsOf(options: RuntimeOptions): readonly SessionSettings[] {
   const base: string = globalThis.document?.baseURI ?? globalThis.location.href;
   const runtimeUrl = new URL(options.runtimePath.replace(/\/*$/, "/"), base).href;
   const cores = Math.min(globalThis.navigator.hardwareConcurrency || 1, MOST_THREADS);
-  const threads = globalThis.crossOriginIsolated ? Math.max(1, options.threads ?? cores) : 1;
+  // A thread is a worker; where none can be had, ONNX Runtime would wait for it in vain.
+  const mayThread = globalThis.crossOriginIsolated && typeof Worker !== "undefined";
+  const threads = mayThread ? Math.max(1, options.threads ?? cores) : 1;
   const gpu = options.device === "webgpu" ? [{ runtimeUrl, device: "webgpu", threads: 1 }] : [];
   const parallel = threads > 1 ? [{ runtimeUrl, device: "wasm", threads }] : [];
   return [...gpu, ...parallel, { runtimeUrl, device: "wasm", threads: 1 }] as SessionSettings[];
