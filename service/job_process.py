@@ -6,8 +6,8 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,16 +15,19 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from lorgnette.errors import LorgnetteError
+from lorgnette.errors import LorgnetteError, NotEnoughMemory
 from lorgnette.wire import JobState
 from service.gallery import aligning
 from service.gallery.build import Options, Summary, reindex
 from service.gallery.catalogue import Catalogue
 from service.gallery.statements import now
+from service.jobs import JOBS_NAME
 from service.progress import Progress
 
 _HEARTBEAT_S = 0.5
 _LOOK_EVERY_S = 0.25
+_RESERVED_BYTES = 256 * 1024
+"""Enough for the pages of one transaction in SQLite's log, many times over."""
 
 
 def reindex_as_job(
@@ -36,8 +39,8 @@ def reindex_as_job(
 
     Raises what `reindex` raises, after storing it.
     """
-    with closing(Catalogue.open(data)) as catalogue:
-        reporter = JobReporter(catalogue, job_id)
+    with closing(Catalogue.open(data)) as catalogue, reserve(data, job_id) as reserved:
+        reporter = JobReporter(catalogue, job_id, reserved=reserved)
         watch = CancelWatch(catalogue, job_id)
 
         def report(progress: Progress) -> None:
@@ -52,6 +55,10 @@ def reindex_as_job(
         except LorgnetteError as error:
             reporter.failed(error)
             raise
+        except MemoryError as error:
+            short = NotEnoughMemory(_short_of_memory(error))
+            reporter.failed(short)
+            raise short from error
         except KeyboardInterrupt:
             reporter.stopped("cancelled" if watch.is_cancelled else "interrupted")
             raise
@@ -62,11 +69,29 @@ def reindex_as_job(
     return summary
 
 
+@contextmanager
+def reserve(data: Path, job_id: str) -> Iterator[Path]:
+    """Room on the disk that is kept free, so that a job can still say that it is full.
+
+    Yields the file to remove before the last word. On a disk that is full by now there is none.
+    """
+    path = data / JOBS_NAME / f"{job_id}.reserve"
+    for left_behind in path.parent.glob("*.reserve"):
+        left_behind.unlink(missing_ok=True)
+    try:
+        with suppress(OSError), path.open("wb") as file:
+            file.write(bytes(_RESERVED_BYTES))
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 class JobReporter:
     """The process of a job telling the catalogue how it goes."""
 
-    def __init__(self, catalogue: Catalogue, job_id: str) -> None:
+    def __init__(self, catalogue: Catalogue, job_id: str, *, reserved: Path) -> None:
         self._catalogue = catalogue
+        self._reserved = reserved
         self._job_id = job_id
         self._told = -_HEARTBEAT_S
 
@@ -99,6 +124,7 @@ class JobReporter:
         self._finish(state, result=None, error=None)
 
     def _finish(self, state: JobState, *, result: str | None, error: str | None) -> None:
+        self._reserved.unlink(missing_ok=True)
         with self._catalogue.writing() as connection:
             connection.execute(
                 "UPDATE jobs SET state = ?, stage = ?, eta_s = NULL, heartbeat_at = ?, result = ?,"
@@ -145,6 +171,14 @@ class CancelWatch:
                 assert main is not None
                 signal.pthread_kill(main, signal.SIGINT)
                 return
+
+
+def _short_of_memory(error: MemoryError) -> str:
+    words = f" ({error})" if str(error) else ""
+    return (
+        f"the memory ran out{words}: the live index and everything acknowledged are untouched; "
+        'choose a smaller factory such as "SQ8", or free some, and resume the job'
+    )
 
 
 def _result(summary: Summary) -> dict[str, JsonValue]:

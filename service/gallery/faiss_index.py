@@ -16,7 +16,7 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.errors import InvalidConfiguration, InvalidGallery
+from lorgnette.errors import InvalidConfiguration, InvalidGallery, NotEnoughMemory
 from lorgnette.vectors import Vectors
 
 # Its stubs are partial and differ between versions, so its names are used untyped, only here.
@@ -185,7 +185,7 @@ def build(rows: Vectors, *, factory: str, training: Vectors | None = None) -> In
     """Hold `[N, D]` rows, trained on them or on `training` `[M, D]`.
 
     factory: a FAISS factory string such as "Flat" or "IVF1024,PQ64x4fs,RFlat".
-    Raises `InvalidConfiguration` when FAISS cannot build that from these rows.
+    Raises `InvalidConfiguration` when FAISS cannot build that from these rows, `NotEnoughMemory`.
     """
     index = _made(factory, dim=rows.shape[1])
     try:
@@ -197,7 +197,7 @@ def build(rows: Vectors, *, factory: str, training: Vectors | None = None) -> In
             '"Flat", or a factory for fewer vectors'
         ) from error
     except MemoryError as error:
-        raise InvalidConfiguration(
+        raise NotEnoughMemory(
             f"{factory!r} of {len(rows)} vectors does not fit in memory: use a smaller factory "
             'such as "SQ8", or a machine with more'
         ) from error

@@ -115,6 +115,7 @@ def followed(
         return list(events_of(response.iter_lines()))
 
 
+@pytest.mark.torture_row("upgrade")
 def test_the_upgrade_of_a_teacher_leaves_no_student_in_the_dark(place: Place) -> None:
     client = place.client
     put = client.put("/admin/items/early", content=png(70), headers={"content-type": "image/png"})

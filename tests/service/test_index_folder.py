@@ -18,6 +18,7 @@ from lorgnette.errors import (
     InvalidConfiguration,
     InvalidGallery,
     InvalidInput,
+    NotEnoughMemory,
 )
 from service.gallery import generations, publish
 from service.gallery.build import Options, Summary, index_folder, reindex
@@ -268,7 +269,7 @@ def test_another_factory_builds_anew_and_is_kept(
 def test_a_factory_beyond_the_memory_is_one_clear_sentence(
     folder: Path, data: Path, teacher: Bundle
 ) -> None:
-    with pytest.raises(InvalidConfiguration, match="does not fit in memory"):
+    with pytest.raises(NotEnoughMemory, match="does not fit in memory"):
         index(folder, data, teacher, options=Options(factory="HNSW1000000000"))
     assert index(folder, data, teacher).live.factory == "Flat"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +45,7 @@ def torture(
         for row in rows:
             console.print(f"{row.name:22} {row.test}: {row.bound}", highlight=False)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     out.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     for number, row in enumerate(rows, start=1):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.torture.outcome import Outcome, outcome_of
@@ -57,9 +58,18 @@ def _run(row: Row, files: list[Path], report: Path, log: Path) -> int:
         try:
             return process.wait(timeout=row.longest_s)
         except BaseException as error:
-            # Its services and jobs are in its session: none may outlive the row.
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_tree(process.pid)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 return -signal.SIGKILL
             raise
+
+
+def _kill_tree(pid: int) -> None:
+    """Kill a process and all below it: its services have sessions of their own."""
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):
+            for child in (task / "children").read_text().split():
+                _kill_tree(int(child))
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -251,6 +251,6 @@ class DiskFull(LorgnetteError):
 
 
 class NotEnoughMemory(LorgnetteError):
-    """The work would need more memory than there is; refused before it began."""
+    """The work needs more memory than there is; it was refused, or ended with nothing changed."""
 
     code = "not-enough-memory"
