@@ -6,52 +6,23 @@ A request sees one snapshot of the vectors and one moment of the catalogue. Bloc
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lorgnette.alignment import Alignment
 from lorgnette.vectors import Vectors
-from lorgnette.wire import Hit, Options, Rerank, SearchResponse
-from service.gallery.grouping import Value, group_values, grouped
+from lorgnette.wire import Hit, Options, SearchResponse
+from service.gallery.grouping import Value
 from service.gallery.records import Item
-from service.gallery.rerank import POOL, RERANKINGS
 from service.gallery.snapshot import Found, Snapshot
-from service.metrics import Metrics
+from service.ranking import Asked
+from service.stages import Stages, in_all
 from service.state import Opened
 
-_FIRST_POOL, _LARGEST_POOL = 64, 16_384
-"""Hits ranked to find groups: at first at least, and at most."""
-
-
-class Stages:
-    """What one request spends its time on, for the answer and for the metrics."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._started = time.perf_counter()
-        self.ms: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage; one that comes again adds to what it took before."""
-        started = time.perf_counter()
-        with self._metrics.stage(name):
-            yield
-        took_ms = (time.perf_counter() - started) * 1000
-        self.ms[name] = round(self.ms.get(name, 0.0) + took_ms, 3)
-
-    def took_ms(self) -> float:
-        """Since the request was begun."""
-        return round((time.perf_counter() - self._started) * 1000, 3)
-
-    def header(self) -> str:
-        """As `Server-Timing`."""
-        return ", ".join(f"{name};dur={ms}" for name, ms in self.ms.items())
+_ROWS_TOGETHER = 128
+"""Beyond, one search gains nothing more from another row, and its scores take memory."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +35,17 @@ class Question:
     options: Options
     student: str | None = None
     alignment: Alignment | None = None
+
+    @property
+    def kin(self) -> tuple[int, int] | None:
+        """What questions must share to be searched together; None for one that must be alone.
+
+        Only an exact search of many rows finds for each the very hits that it finds alone.
+        """
+        asked = self.options
+        if asked.filter or asked.group_by or asked.rerank or not self.snapshot.is_exact:
+            return None
+        return id(self.snapshot), asked.offset + asked.k
 
 
 def aligned(opened: Opened, question: Question, *, stages: Stages) -> Question:
@@ -82,25 +64,82 @@ def aligned(opened: Opened, question: Question, *, stages: Stages) -> Question:
 
 def answer(opened: Opened, question: Question, *, stages: Stages) -> bytes:
     """The answer as JSON. An item deleted since the snapshot is left out."""
-    options, snapshot = question.options, question.snapshot
-    matching = None
+    return answer_together(opened, [question], stages=[stages])[0]
+
+
+def answer_together(
+    opened: Opened, questions: Sequence[Question], *, stages: Sequence[Stages]
+) -> list[bytes]:
+    """The answer to each of them as JSON: one search and one query of the catalogue for all.
+
+    Several must be compatible, that is have one `Question.kin`.
+    """
     with opened.catalogue.reading() as connection:
-        if options.filter is not None:
-            with stages.stage("filter"):
-                snapshot = snapshot.only(opened.matching.keys(connection, options.filter))
-            matching = snapshot.count
-        asked = _Asked(connection, snapshot, question.rows, options, stages)
-        found, values = asked.grouped() if options.group_by else (asked.ranked(), {})
-        if options.filter is None and asked.top_scores:
-            opened.drift.searched(snapshot.space.id, asked.top_scores)
-        with stages.stage("metadata"):
-            items = opened.catalogue.items([hit.key for row in found for hit in row])
+        rows = _searched(questions, stages) if len(questions) > 1 else [None]
+        ranked = [
+            _ranked(opened, connection, question, own, rows=own_rows)
+            for question, own, own_rows in zip(questions, stages, rows, strict=True)
+        ]
+        with in_all("metadata", stages):
+            keys = [hit.key for one in ranked for row in one.found for hit in row]
+            items = opened.catalogue.items(keys)
+    return [
+        _told(question, own, one, items)
+        for question, own, one in zip(questions, stages, ranked, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """found: the hits of each row; values: of each item, with groups; matching: with a filter."""
+
+    found: list[list[Found]]
+    values: Mapping[int, Value]
+    matching: int | None
+
+
+def _searched(
+    questions: Sequence[Question], stages: Sequence[Stages]
+) -> list[list[list[Found]] | None]:
+    """The hits of each question's rows, by one search for all."""
+    options = questions[0].options
+    rows = np.concatenate([question.rows for question in questions])
+    with in_all("search", stages):
+        found = questions[0].snapshot.search(rows, k=options.offset + options.k)
+    ends = np.cumsum([len(question.rows) for question in questions]).tolist()
+    return [found[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _ranked(
+    opened: Opened,
+    connection: sqlite3.Connection,
+    question: Question,
+    stages: Stages,
+    *,
+    rows: list[list[Found]] | None,
+) -> _Ranked:
+    options, snapshot, matching = question.options, question.snapshot, None
+    if options.filter is not None:
+        with stages.stage("filter"):
+            snapshot = snapshot.only(opened.matching.keys(connection, options.filter))
+        matching = snapshot.count
+    asked = Asked(connection, snapshot, question.rows, options, stages, searched=rows)
+    found, values = asked.grouped() if options.group_by else (asked.ranked(), {})
+    if options.filter is None and asked.top_scores:
+        opened.drift.searched(snapshot.space.id, asked.top_scores)
+    return _Ranked(found=found, values=values, matching=matching)
+
+
+def _told(question: Question, stages: Stages, ranked: _Ranked, items: Mapping[int, Item]) -> bytes:
     response = SearchResponse(
-        space=snapshot.space.id,
-        generation=snapshot.generation,
-        results=[[_hit(h, items, values, options) for h in row if h.key in items] for row in found],
+        space=question.snapshot.space.id,
+        generation=question.snapshot.generation,
+        results=[
+            [_hit(hit, items, ranked.values, question.options) for hit in row if hit.key in items]
+            for row in ranked.found
+        ],
         took_ms=stages.took_ms(),
-        matching=matching,
+        matching=ranked.matching,
         is_aligned=question.alignment is not None,
         stages_ms=stages.ms,
     )
@@ -117,76 +156,56 @@ def _hit(
     return Hit(id=item.id, score=hit.score, metadata=metadata, group=values.get(hit.key))
 
 
-@dataclass
-class _Asked:
-    """A question at work. top_scores: the best cosine of each row that has any, once ranked."""
+@dataclass(frozen=True)
+class Asking:
+    """A request as it waits for a thread. question: reads and checks the body, and may raise."""
 
-    connection: sqlite3.Connection
-    snapshot: Snapshot
-    rows: Vectors
-    options: Options
+    opened: Opened
+    question: Callable[[], Question]
     stages: Stages
-    top_scores: tuple[float, ...] = ()
-
-    @property
-    def _last(self) -> int:
-        """How many of the best, hits or groups, are looked at: the skipped ones are too."""
-        return self.options.offset + self.options.k
-
-    def ranked(self) -> list[list[Found]]:
-        """The hits from `offset` on."""
-        return [row[self.options.offset : self._last] for row in self._best(self._last)]
-
-    def grouped(self) -> tuple[list[list[Found]], dict[int, Value]]:
-        """The hits of the groups from `offset` on, and each item's value."""
-        size = self.options.group_size
-        pool = max(_FIRST_POOL, 4 * self._last * size)
-        while True:
-            found = self._best(pool)
-            with self.stages.stage("group"):
-                keys = {hit.key for row in found for hit in row}
-                assert self.options.group_by is not None
-                values = group_values(self.connection, list(keys), field=self.options.group_by)
-                groups = [grouped(row, values, size=size)[: self._last] for row in found]
-            is_last = self.options.rerank or pool >= min(self.snapshot.count, _LARGEST_POOL)
-            if is_last or all(map(self._is_complete, groups, found, [pool] * len(found))):
-                break
-            pool *= 4
-        chosen = [[hit for group in row[self.options.offset :] for hit in group] for row in groups]
-        return chosen, values
-
-    def _is_complete(self, groups: list[list[Found]], found: list[Found], pool: int) -> bool:
-        """Whether ranking more could add nothing: the groups are full, or the rest is too far."""
-        is_full = all(len(group) == self.options.group_size for group in groups)
-        return len(found) < pool or (len(groups) == self._last and is_full)
-
-    def _best(self, count: int) -> list[list[Found]]:
-        """The best so many of every row that reach the threshold, in their final order."""
-        rerank = self.options.rerank
-        with self.stages.stage("search"):
-            found = self.snapshot.search(self.rows, k=POOL if rerank else count)
-        self.top_scores = tuple(row[0].score for row in found if row)
-        if rerank:
-            with self.stages.stage("rerank"):
-                found = [
-                    reranked(self.snapshot, query, row, rerank=rerank)
-                    for query, row in zip(self.rows, found, strict=True)
-                ]
-        least = self.options.score_threshold
-        if least is not None:
-            found = [[hit for hit in row if hit.score >= least] for row in found]
-        return found
 
 
-def reranked(
-    snapshot: Snapshot, query: NDArray[np.float32], pool: list[Found], *, rerank: Rerank
-) -> list[Found]:
-    """The pool in its new order with its new scores; equal ones by key."""
-    if not pool:
-        return pool
-    keys = np.array([hit.key for hit in pool], np.int64)
-    held, rows = snapshot.rows_of(keys)
-    # An approximate index may know a key whose row was deleted meanwhile.
-    keys = keys[np.isin(keys, held)]
-    scores = RERANKINGS[rerank](query, rows[np.searchsorted(held, keys)])
-    return [Found(key=int(keys[n]), score=float(scores[n])) for n in np.lexsort((keys, -scores))]
+def answer_all(asked: Sequence[Asking]) -> list[bytes | Exception]:
+    """The answer to each, or the error that is its own. What is compatible is searched together."""
+    outcomes: list[bytes | Exception] = []
+    kin: dict[tuple[int, int] | int, list[tuple[int, Question, Stages]]] = {}
+    for n, one in enumerate(asked):
+        outcomes.append(b"")
+        try:
+            question = aligned(one.opened, one.question(), stages=one.stages)
+        except Exception as error:  # noqa: BLE001 - it is raised where it was asked
+            outcomes[n] = error
+        else:
+            kin.setdefault(question.kin or n, []).append((n, question, one.stages))
+    for family in kin.values():
+        for together in _parted(family):
+            answers = _answered(asked[0].opened, together)
+            for (n, _, _), answered in zip(together, answers, strict=True):
+                outcomes[n] = answered
+    return outcomes
+
+
+_Member = tuple[int, Question, Stages]
+
+
+def _parted(family: list[_Member]) -> Iterator[list[_Member]]:
+    """In order, so that no more than so many rows are searched at once."""
+    together: list[_Member] = []
+    for member in family:
+        if together and sum(len(q.rows) for _, q, _ in [*together, member]) > _ROWS_TOGETHER:
+            yield together
+            together = []
+        together.append(member)
+    yield together
+
+
+def _answered(opened: Opened, together: list[_Member]) -> Sequence[bytes | Exception]:
+    """The answers. If something fails they are answered one by one, so that only one fails."""
+    try:
+        return answer_together(
+            opened, [question for _, question, _ in together], stages=[own for *_, own in together]
+        )
+    except Exception as error:  # noqa: BLE001 - it is raised where it was asked
+        if len(together) == 1:
+            return [error]
+        return [answered for one in together for answered in _answered(opened, [one])]

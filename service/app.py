@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from lorgnette.wire import ReindexRequest, SearchRequest
+from service.answering import answer_all
 from service.api import (
     admin,
     events,
@@ -35,6 +36,7 @@ from service.gallery.alignments import Alignments
 from service.gallery.catalogue import Catalogue
 from service.gallery.filters import Matching
 from service.gallery.snapshot import LiveGallery
+from service.gathering import Gathering
 from service.lane import Lane
 from service.limits import RateLimit
 from service.metrics import Metrics
@@ -51,6 +53,8 @@ log = logging.getLogger(__name__)
 
 API_VERSION = "1"
 _SEARCHES_ADMITTED = 512
+_GATHERED = 64
+"""Searches answered together at most: twice as many take twice as long."""
 _PHOTOGRAPHS_ADMITTED = 32
 # One may embed while another commits; SQLite takes one write at a time anyway.
 _WRITERS = 2
@@ -157,6 +161,7 @@ def _open(settings: Settings, metrics: Metrics) -> Opened:
         alignments=Alignments(),
         matching=Matching(),
         search_lane=Lane(threads=settings.search_threads, admitted=_SEARCHES_ADMITTED),
+        searches=Gathering(answer_all, threads=settings.search_threads, largest=_GATHERED),
         encode_lane=Lane(threads=settings.encode_threads, admitted=_PHOTOGRAPHS_ADMITTED),
         write_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
         job_lane=Lane(threads=_WRITERS, admitted=_WRITES_ADMITTED),
@@ -171,6 +176,7 @@ def _open(settings: Settings, metrics: Metrics) -> Opened:
 
 
 def _close(opened: Opened) -> None:
+    opened.searches.close()
     opened.monitor.close()
     opened.gallery.close()
     opened.catalogue.close()

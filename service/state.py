@@ -14,6 +14,7 @@ from service.gallery.alignments import Alignments
 from service.gallery.catalogue import Catalogue
 from service.gallery.filters import Matching
 from service.gallery.snapshot import LiveGallery, Snapshot
+from service.gathering import Gathering
 from service.lane import Lane
 from service.limits import RateLimit
 from service.metrics import Metrics
@@ -26,6 +27,8 @@ from service.thumbnails import Thumbnails
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+    from service.answering import Asking
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -37,6 +40,7 @@ class Opened:
     alignments: Alignments
     matching: Matching
     search_lane: Lane
+    searches: Gathering[Asking, bytes]
     encode_lane: Lane
     write_lane: Lane
     job_lane: Lane

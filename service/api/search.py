@@ -17,13 +17,14 @@ from lorgnette.errors import (
 )
 from lorgnette.vectors import from_bytes, unit_rows
 from lorgnette.wire import SearchRequest, SearchResponse
-from service.answering import Question, Stages, aligned, answer
+from service.answering import Asking, Question, aligned, answer
 from service.api.body import OCTETS, documented_body, media_type, parse_json, read_body
 from service.api.doors import Ready, search_door
 from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
 from service.api.search_query import ImageQuery, VectorsQuery, check_limits
 from service.gallery.snapshot import Snapshot
 from service.settings import Settings
+from service.stages import Stages
 from service.state import Opened, state_of
 from service.students import Student
 
@@ -61,15 +62,13 @@ async def search(
         with stages.stage("read"):
             body = await read_body(request)
 
-        def work() -> bytes:
+        def question() -> Question:
             if kind == OCTETS:
-                question = _of_bytes(opened, body, query, stages=stages, settings=settings)
-            else:
-                _require_none(request)
-                question = _of_json(opened, body, stages=stages, settings=settings)
-            return answer(opened, aligned(opened, question, stages=stages), stages=stages)
+                return _of_bytes(opened, body, query, stages=stages, settings=settings)
+            _require_none(request)
+            return _of_json(opened, body, stages=stages, settings=settings)
 
-        answered = await opened.search_lane.run(work)
+        answered = await opened.searches.run(Asking(opened, question, stages))
     return _response(answered, stages)
 
 

@@ -105,3 +105,20 @@ def _busy(data: Path) -> str:
         pid = ""
     who = f"process {pid}" if pid.isdigit() else "another process"
     return f"{who} is indexing into this gallery: wait until it has finished, or stop it"
+
+
+def inode_of(path: Path) -> int:
+    """What tells a file from another one of its name; 0 for none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file that was replaced or written; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

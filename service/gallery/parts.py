@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,11 @@ class GenerationPart:
     def count(self) -> int:
         """Number of rows that can be found."""
         return int(len(self.is_dead) - self.is_dead.sum())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its index compares with every row as it is."""
+        return self.generation.index.is_exact
 
     def without(self, keys: Keys) -> GenerationPart:
         """The same generation with further keys dead; unknown ones are ignored."""
@@ -164,6 +170,7 @@ class TailPart:
     rows: Vectors
     keys: Keys
     is_dead: NDArray[np.bool_]
+    is_exact: ClassVar[bool] = True
 
     @property
     def count(self) -> int:

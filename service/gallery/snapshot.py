@@ -22,6 +22,7 @@ from lorgnette.vectors import Vectors
 from service.gallery import generations
 from service.gallery.catalogue import Catalogue
 from service.gallery.exact import ranked
+from service.gallery.files import inode_of, stamp_of
 from service.gallery.generations import CURRENT_NAME, Generation
 from service.gallery.parts import GenerationPart, Ranking, TailLog, TailPart
 from service.gallery.records import Keys
@@ -49,6 +50,11 @@ class Snapshot:
     generation: int
     count: int
     parts: tuple[GenerationPart | TailPart, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every row is compared as it is."""
+        return all(part.is_exact for part in self.parts)
 
     def search(self, rows: Vectors, *, k: int) -> list[list[Found]]:
         """The k nearest items for each of `[N, D]` unit rows, best first, equal scores by key.
@@ -227,7 +233,7 @@ class LiveGallery:
             self._epoch, self._seq = epoch, 0
             self._followers, self._refused = {}, {}
         seq = self._checked_seq(catalogue)
-        seen = (_stamp(self._data / CURRENT_NAME), epoch, seq)
+        seen = (stamp_of(self._data / CURRENT_NAME), epoch, seq)
         if seen == self._seen:
             return
         current = generations.read_current(self._data)
@@ -252,7 +258,7 @@ class LiveGallery:
 
         The new one's keys would name other items: what is known stays consistent, and is kept.
         """
-        seq, inode = catalogue.seq(), _inode(catalogue.path)
+        seq, inode = catalogue.seq(), inode_of(catalogue.path)
         if self._inode is None:
             self._inode = inode
         if inode != self._inode or seq < self._seq:
@@ -281,18 +287,3 @@ class LiveGallery:
             return old
         self._refused.pop(space.id, None)
         return self._followers[space.id]
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -179,7 +179,7 @@ def test_true_and_one_are_two_groups() -> None:
 def test_a_group_is_filled_from_far_down_the_ranking(
     client: httpx.Client, rows: Vectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.answering._FIRST_POOL", 1)
+    monkeypatch.setattr("service.ranking._FIRST_POOL", 1)
     for row in rows:
         whole = [int(str(n).removeprefix("photo-")) for n in ids(as_json(client, row[None], k=30))]
         for size in (1, 5, 7):
