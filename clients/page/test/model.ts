@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import type { BrowserContext, Page } from "playwright-core";
-import { cutAfter, edited, stallAfter, type Whole } from "./proxy.js";
+import { cutAfter, edited, stallAfter, type Passed, type Whole } from "./proxy.js";
 import { complaint, encoderIs, firstFolder, query, results, searchFor, theWorld, viewIs, type World } from "./world.js";
 
 let world: World;
@@ -14,6 +14,12 @@ const otherModel = edited((manifest: { version: string; files: { fp16: { sha256:
   manifest.version = "another";
   manifest.files.fp16.sha256 = "0".repeat(64);
 });
+
+/** The file that is served, whichever was asked for, with a byte flipped. */
+async function flippedAnyway({ headers }: Whole, _: unknown, { path }: Passed): Promise<Whole> {
+  const answer = await fetch(`http://127.0.0.1:${world.service.port}${path}`);
+  return flipped({ status: 200, headers, body: Buffer.from(await answer.arrayBuffer()) });
+}
 
 function flipped({ status, headers, body }: Whole): Whole {
   const changed = Buffer.from(body);
@@ -38,6 +44,7 @@ test("a download cut twice goes on where it was; a photograph picked meanwhile i
   assert.deepEqual(world.proxy.passed(MODEL), []);
 
   world.proxy.when(MANIFEST, otherModel);
+  world.proxy.when(MODEL, flippedAnyway);
   await page.reload();
   await page.waitForSelector("#notice:visible");
   assert.match((await page.textContent("#notice span")) ?? "", /refused: the present one goes on\.$/);

@@ -128,7 +128,8 @@ async function bodyOf(message: IncomingMessage): Promise<Buffer> {
 
 /** Cut the line after so many bytes of an answer. */
 export function cutAfter(count: number): Fault {
-  return begun(count, (response) => response.destroy());
+  // Ended, not destroyed: a reset would take back bytes that are on their way.
+  return begun(count, (response) => response.socket?.end());
 }
 
 /** Send so many bytes of an answer, then nothing more. */

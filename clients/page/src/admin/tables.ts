@@ -36,8 +36,8 @@ function row(found: Generation, onPromote: (generation: number) => void): HTMLEl
 }
 
 function promotion(generation: number, onPromote: (generation: number) => void): HTMLElement {
-  const label = `Make generation ${generation} live`;
-  const button = el("button", { type: "button", ariaLabel: label }, "Make live");
+  const which = el("span", { className: "visually-hidden" }, ` generation ${generation}`);
+  const button = el("button", { type: "button" }, "Make live", which);
   button.addEventListener("click", () => onPromote(generation));
   return button;
 }
