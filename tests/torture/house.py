@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -44,11 +44,13 @@ class House:
 
 @dataclass(frozen=True)
 class Running:
-    """ready_s: from the start of its process until it answered that it is ready."""
+    """ready_s: from the start of its process until a client is told that it is ready; of these
+    waited_s it stood in the queue for a core, which on a machine of its own would be none."""
 
     process: subprocess.Popen[bytes]
     url: str
     ready_s: float
+    waited_s: float
 
     def workers(self) -> list[int]:
         """The processes that answer: its children, or itself when it has none."""
@@ -69,6 +71,14 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in found if "spawn_main" in command_of(int(child))]
 
 
+def queued_s(pid: int) -> float:
+    """How long a process's main thread was ready to run and had no core."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def command_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
@@ -80,7 +90,8 @@ def command_of(pid: int) -> str:
 def served(house: House, *, workers: int = 1, **extra: str) -> Iterator[Running]:
     """Start it and wait until it is ready; leaving kills what is left. Logs go beside the data."""
     arguments = ("--data", house.data, "--teacher", house.teacher, "--student", house.student)
-    command = command_line("serve", *arguments, "--port", "0", "--workers", str(workers))
+    port = free_port()
+    command = command_line("serve", *arguments, "--port", str(port), "--workers", str(workers))
     log, began = house.data.with_name("serve.log"), time.monotonic()
     with log.open("ab") as file:
         process = subprocess.Popen(
@@ -92,17 +103,26 @@ def served(house: House, *, workers: int = 1, **extra: str) -> Iterator[Running]
             start_new_session=True,
         )
     try:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: is_ready(url) or process.poll() is not None, within_s=PATIENCE_S)
+        ready_s = time.monotonic() - began
+        waited_s = sum(map(queued_s, (process.pid, *children_of(process.pid)[:1])))
         assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline().decode())
-        assert found is not None, log.read_text()[-2000:]
-        eventually(lambda: is_ready(found.group()), within_s=PATIENCE_S)
-        yield Running(process, found.group(), time.monotonic() - began)
+        # Printed when every worker is there.
+        assert process.stdout.readline(), log.read_text()[-2000:]
+        yield Running(process, url, ready_s, waited_s)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=PATIENCE_S)
         assert process.stdout is not None
         process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def is_ready(url: str) -> bool:

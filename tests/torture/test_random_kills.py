@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import statistics
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Seen:
     torn: int = 0
     unlike_oracle: list[str] = field(default_factory=list)
     ready_s: list[float] = field(default_factory=list)
+    waited_s: list[float] = field(default_factory=list)
     jobs_killed: int = 0
 
 
@@ -53,6 +55,7 @@ class Torturer:
             with served(self.house, workers=self.workers) as service:
                 if done:
                     self.seen.ready_s.append(service.ready_s)
+                    self.seen.waited_s.append(service.waited_s)
                     self._look(service)
                 if done >= kills:
                     self._reindex_succeeds(service)
@@ -130,6 +133,8 @@ def tortured(house: House, record_figure: RecordFigure, *, workers: int) -> None
     record_figure("torn batches", seen.torn)
     record_figure("unlike the oracle", len(seen.unlike_oracle))
     record_figure("slowest ready again, s", max(seen.ready_s))
+    record_figure("median ready again, s", statistics.median(seen.ready_s))
+    record_figure("most waited for a core, s", max(seen.waited_s))
     assert [writer.failures for writer in torturer.writers] == [[]] * WRITERS
     assert (seen.lost, seen.torn, seen.unlike_oracle) == (0, 0, [])
     assert len(seen.ready_s) >= KILLS

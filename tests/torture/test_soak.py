@@ -91,6 +91,7 @@ def soaked(service: Running, *, minutes: float) -> list[Sample]:
                 due = began + 60 * minutes * (turn + step / 20) / REINDEXES
                 time.sleep(max(0.0, due - time.monotonic()))
                 samples.append(sampled(service, began))
+                print(samples[-1], flush=True)  # noqa: T201 - the row's log
     return samples
 
 
@@ -125,8 +126,6 @@ def test_half_an_hour_of_everything_leaves_nothing_behind(
             wrong = settled(client, found, others=PHOTOGRAPHS)
     statuses = sum((searcher.statuses for searcher in searchers), Counter[int]())
     warm = [sample for sample in samples if sample.at_s > 60 * minutes * WARM_UP]
-    for sample in samples:
-        print(sample)  # noqa: T201 - the row's log
     slope = percent_in_ten_minutes(warm)
     descriptors = growth([sample.descriptors for sample in warm])
     mappings = growth([sample.mappings for sample in warm])
