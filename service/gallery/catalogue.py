@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Space
-from service.gallery import schema
+from service.gallery import checksums, schema
+from service.gallery.checksums import check_vector
 from service.gallery.records import Changes, Item, Known, NewItem, Stamp
 from service.gallery.statements import (
     delete_items,
@@ -94,6 +95,21 @@ class Catalogue:
             connection = self._connection()
             with schema.reading(connection):
                 yield connection
+
+    def check(self) -> None:
+        """Read everything but the vectors' numbers. Raises `InvalidGallery` for damage."""
+        with self.reading() as connection:
+            checksums.check_all(connection, path=self.path)
+
+    def check_knows(self, live: Collection[str]) -> None:
+        """Raise `InvalidGallery` when an index is live of a space this catalogue never knew."""
+        with self.reading() as connection:
+            known = {space_id for (space_id,) in connection.execute("SELECT id FROM spaces")}
+        for space_id in sorted(set(live) - known):
+            raise InvalidGallery(
+                f"{self.path} does not know space {space_id}, whose index is live: it was emptied, "
+                "or exchanged for another; restore it from a copy, or run `lorgnette index`"
+            )
 
     def copy_into(self, target: sqlite3.Connection) -> None:
         """Copy everything, as of one moment; others may write meanwhile."""
@@ -214,9 +230,10 @@ class Catalogue:
             # By seq the index serves; by key a fresh build reads its table in order.
             order = "key" if since == 0 else "seq, key"
             found = connection.execute(
-                f"SELECT key, blob {changed[0]} ORDER BY {order}", changed[1]
+                f"SELECT key, blob, crc {changed[0]} ORDER BY {order}", changed[1]
             )
-            for position, (key, blob) in enumerate(found):
+            for position, (key, blob, crc) in enumerate(found):
+                check_vector(key, blob, crc, path=self.path)
                 keys[position] = key
                 rows[position] = _row(blob, space, path=self.path)
             gone = connection.execute(

@@ -94,7 +94,12 @@ CREATE TABLE alignments (
 );
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+ALTER TABLE items ADD COLUMN crc INTEGER;
+ALTER TABLE vectors ADD COLUMN crc INTEGER;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """What leads from each version to the next; a step that was released never changes."""
 
 SCHEMA_VERSION = len(_STEPS)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lorgnette.errors import SpaceMismatch
 from lorgnette.manifest import Space
+from service.gallery.checksums import item_crc, vector_crc
 from service.gallery.records import NewItem, Put
 
 
@@ -62,15 +63,16 @@ def upsert_item(connection: sqlite3.Connection, item: NewItem | Put, *, seq: int
         "SELECT key, source, size, mtime_ns FROM items WHERE id = ? AND NOT deleted", (item.id,)
     ).fetchone()
     content = (item.source, item.stamp.size, item.stamp.mtime_ns)
+    metadata = json.dumps(dict(item.metadata))
     # Without a source nobody can tell whether the photograph is still the same one.
     if old is not None and (old[1:] != content or not item.source):
         connection.execute("DELETE FROM vectors WHERE key = ?", (old[0],))
     (key,) = connection.execute(
-        "INSERT INTO items (id, seq, source, size, mtime_ns, metadata, deleted)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
+        "INSERT INTO items (id, seq, source, size, mtime_ns, metadata, deleted, crc)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
         " source = excluded.source, size = excluded.size, mtime_ns = excluded.mtime_ns,"
-        " metadata = excluded.metadata, deleted = 0 RETURNING key",
-        (item.id, seq, *content, json.dumps(dict(item.metadata))),
+        " metadata = excluded.metadata, deleted = 0, crc = excluded.crc RETURNING key",
+        (item.id, seq, *content, metadata, item_crc(item.id, seq, *content, metadata)),
     ).fetchone()
     return int(key)
 
@@ -81,9 +83,11 @@ def put_vector(
     """Write an item's unit row `[D]` of one space."""
     if vector.shape != (space.dim,):
         raise ValueError(f"expected a row of {space.dim}, found shape {vector.shape}")
+    blob = np.ascontiguousarray(vector, dtype="<f4").tobytes()
     connection.execute(
-        "INSERT OR REPLACE INTO vectors (space, key, seq, dtype, blob) VALUES (?, ?, ?, 'f32', ?)",
-        (space.id, key, seq, np.ascontiguousarray(vector, dtype="<f4").tobytes()),
+        "INSERT OR REPLACE INTO vectors (space, key, seq, dtype, blob, crc)"
+        " VALUES (?, ?, ?, 'f32', ?, ?)",
+        (space.id, key, seq, blob, vector_crc(key, blob)),
     )
 
 
@@ -93,7 +97,7 @@ def delete_items(connection: sqlite3.Connection, ids: Sequence[str], *, seq: int
     chosen = "SELECT key FROM items WHERE id IN (SELECT value FROM json_each(?))"
     connection.execute(f"DELETE FROM vectors WHERE key IN ({chosen})", (wanted,))  # noqa: S608 - a constant
     deleted = connection.execute(
-        "UPDATE items SET deleted = 1, seq = ?, metadata = '{}' WHERE NOT deleted"
+        "UPDATE items SET deleted = 1, seq = ?, metadata = '{}', crc = NULL WHERE NOT deleted"
         " AND id IN (SELECT value FROM json_each(?))",
         (seq, wanted),
     )
