@@ -19,7 +19,7 @@ from tests.fuzz.expected import MAKERS
 from tests.fuzz.mutations import mutated
 from tests.torture.figures import RecordFigure
 
-AT_LENGTH = {"gallery": 300, "snapshot": 500, "keys": 200, "bundle": 400}
+AT_LENGTH = {"gallery": 900, "snapshot": 500, "keys": 200, "bundle": 400}
 IN_SHORT = {"gallery": 45, "snapshot": 20, "keys": 20, "bundle": 20}
 
 
