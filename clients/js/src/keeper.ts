@@ -5,10 +5,12 @@ import { fileKey } from "./download.js";
 import type { Abortable, BundleEncoder } from "./encoder.js";
 import { DiskFull, InvalidBundle, NotFound, Unreachable } from "./errors.js";
 import { allFiles, type BundleFile } from "./manifest.js";
-import { bringFiles, callOptions, fetchManifest, type Offer } from "./offer.js";
+import { bringFiles, callOptions, fetchOffer, verifyKept, type Offer } from "./offer.js";
 import { readRecord, writeRecord, type Kept, type StudentRecord } from "./record.js";
+import { isFor } from "./release.js";
 import type { Shelf } from "./shelf.js";
 import type { Held, LoadOptions, ModelStore, Started, StoreOptions } from "./store.js";
+import { toBase64 } from "./vectors.js";
 
 /** What a platform brings to a store. */
 export interface Platform<E> {
@@ -23,6 +25,9 @@ export interface Platform<E> {
 
 /** Whether what the server offers is to be opened. */
 type IsWanted = (offered: Kept, record: StudentRecord) => boolean;
+
+/** Draws the device's place in rollouts; kept, never sent. */
+const DEVICE_KEY = "device";
 
 /** All students of a shelf share their files, so one works at a time. */
 const LOCK = "students";
@@ -58,7 +63,9 @@ export class Keeper<E extends BundleEncoder<never>> implements ModelStore<E> {
   }
 
   async latest(options: LoadOptions = {}): Promise<E> {
-    return (await this.refresh(options, () => true)) as E;
+    const encoder = await this.refresh(options, () => true);
+    // The newest is not yet released to this device: the held one is what it may have.
+    return encoder ?? this.local(options);
   }
 
   async localThenUpdate(options: LoadOptions = {}): Promise<Started<E>> {
@@ -110,12 +117,31 @@ export class Keeper<E extends BundleEncoder<never>> implements ModelStore<E> {
   private refreshHere(options: LoadOptions, isWanted: IsWanted): Promise<E | undefined> {
     return this.shelf.exclusively(LOCK, async () => {
       const record = await this.record();
-      const offer = await fetchManifest(this.options, record.active, callOptions(options));
-      if (!isWanted(offer.kept, record)) return undefined;
+      const offer = await fetchOffer(this.options, record.active, callOptions(options));
       const isHeld = offer.kept.sha256 === record.active?.sha256;
+      if (!isWanted(offer.kept, record)) return undefined;
+      if (!isHeld && !(await this.isReleased(offer, record))) return undefined;
       const sound = isHeld ? await this.openIfSound(offer.kept, options) : undefined;
-      return sound ?? this.bring(record, offer, options);
+      if (sound === undefined) return this.bring(record, offer, options);
+      // The signature may have come after the student.
+      if (offer.kept.signature !== record.active?.signature) await this.activate(record, offer.kept);
+      return sound;
     });
+  }
+
+  /** A rollout decides among students of one space: another one's vectors would find nothing. */
+  private async isReleased(offer: Offer, { active }: StudentRecord): Promise<boolean> {
+    const isOneSpace = active?.manifest.space.id === offer.kept.manifest.space.id;
+    if (offer.release === undefined || !isOneSpace) return true;
+    return isFor(offer.release, await this.deviceId());
+  }
+
+  private async deviceId(): Promise<string> {
+    const held = await this.shelf.read(DEVICE_KEY);
+    if (held !== undefined) return new TextDecoder().decode(held);
+    const drawn = toBase64(globalThis.crypto.getRandomValues(new Uint8Array(16)));
+    await this.shelf.write(DEVICE_KEY, new TextEncoder().encode(drawn));
+    return drawn;
   }
 
   private async bring(before: StudentRecord, offer: Offer, options: LoadOptions): Promise<E> {
@@ -156,7 +182,8 @@ export class Keeper<E extends BundleEncoder<never>> implements ModelStore<E> {
     return readRecord(this.shelf, this.key);
   }
 
-  private open(kept: Kept, options: Abortable): Promise<E> {
+  private async open(kept: Kept, options: Abortable): Promise<E> {
+    verifyKept(kept, this.options.publicKeys ?? []);
     return this.platform.open(this.bundleOf(kept), options);
   }
 

@@ -1,39 +1,63 @@
 /** What the server has under a student's name, and bringing its files here. */
 
-import { requireSuccess } from "./answers.js";
+import { requireSuccess, type Answer } from "./answers.js";
 import { verify } from "./bundle.js";
 import { segment } from "./client.js";
 import type { CallOptions } from "./connection.js";
 import { download, fileKey } from "./download.js";
-import { BundleCorrupt, InvalidBundle, InvalidRequest, NotFound } from "./errors.js";
+import {
+  BundleCorrupt, InvalidBundle, InvalidRequest, InvalidSignature, NotFound,
+} from "./errors.js";
 import type { BundleFile } from "./manifest.js";
 import { keep, type Kept } from "./record.js";
+import { parseRelease, requireSdk, type Release } from "./release.js";
 import type { Shelf } from "./shelf.js";
+import { verifySigned } from "./signing.js";
 import type { LoadOptions, StoreOptions } from "./store.js";
+import { VERSION } from "./version.js";
 
 /** A manifest that states more than this is refused before anything is downloaded. */
 const MAX_BUNDLE_BYTES = 1024 ** 3;
 
-/** The server's manifest of a student. */
+/** What the server has under a student's name, checked. */
 export interface Offer {
   /** The name on the server. */
   readonly name: string;
   readonly kept: Kept;
+  /** Who may have it; undefined is everybody. */
+  readonly release: Release | undefined;
 }
 
-/** The server's manifest; the known one when the server says that it has not changed. */
-export async function fetchManifest(
-  { client, name }: StoreOptions,
-  known: Kept | undefined,
-  options: CallOptions,
+/**
+ * Ask for the manifest, and for the rest only when it is not the one that is held.
+ *
+ * Throws `InvalidSignature`, `SdkTooOld`, another `InvalidBundle`, `NotFound`, `Unreachable`.
+ */
+export async function fetchOffer(
+  options: StoreOptions,
+  held: Kept | undefined,
+  call: CallOptions,
 ): Promise<Offer> {
-  const found = name ?? (await onlyStudent(client.models(options)));
-  const headers: Record<string, string> = known ? { "If-None-Match": `"${known.sha256}"` } : {};
-  const path = filePath(found, "manifest.json");
-  const answer = await client.connection.send({ method: "GET", path, headers }, options);
+  const { client, publicKeys: keys = [] } = options;
+  const name = options.name ?? (await onlyStudent(client.models(call)));
+  const asking = { client, name, call };
+  const headers: Record<string, string> = held ? { "If-None-Match": `"${held.sha256}"` } : {};
+  const answer = await ask(asking, "manifest.json", headers);
   requireSuccess(answer);
-  if (answer.status === 304 && known !== undefined) return { name: found, kept: known };
-  return { name: found, kept: await keep(answer.body, `the manifest of '${found}'`) };
+  const isHeld = answer.status === 304 && held !== undefined;
+  const document = isHeld ? bytesOf(held) : answer.body;
+  const origin = `the manifest of '${name}'`;
+  if (isHeld && isSignedKept(held, keys)) return { name, kept: held, release: undefined };
+  const signature = keys.length ? await optional(asking, "manifest.sig") : undefined;
+  const said = signature && new TextDecoder().decode(signature);
+  verifySigned({ document, signature: said }, keys, origin);
+  const kept = await keep(document, said, origin);
+  return { name, kept, release: isHeld ? undefined : await releaseOf(asking, kept, keys) };
+}
+
+/** Check the signature of a student that is held. Throws `InvalidSignature`. */
+export function verifyKept(kept: Kept, keys: readonly string[]): void {
+  verifySigned({ document: bytesOf(kept), signature: kept.signature }, keys, "the held manifest");
 }
 
 /** Bring each file that is not on the shelf, verified. See `download` for what is thrown. */
@@ -80,6 +104,54 @@ async function isHeld(shelf: Shelf, file: BundleFile): Promise<boolean> {
     if (error instanceof BundleCorrupt) return false;
     throw error;
   }
+}
+
+interface Asking {
+  readonly client: StoreOptions["client"];
+  readonly name: string;
+  readonly call: CallOptions;
+}
+
+function ask({ client, name, call }: Asking, what: string, headers = {}): Promise<Answer> {
+  return client.connection.send({ method: "GET", path: filePath(name, what), headers }, call);
+}
+
+/** A document that need not be there. */
+async function optional(asking: Asking, what: string): Promise<Uint8Array | undefined> {
+  const answer = await ask(asking, what);
+  if (answer.status === 404) return undefined;
+  requireSuccess(answer);
+  return answer.body;
+}
+
+async function releaseOf(
+  asking: Asking,
+  kept: Kept,
+  keys: readonly string[],
+): Promise<Release | undefined> {
+  const document = await optional(asking, "release.json");
+  if (document === undefined) return undefined;
+  const origin = `the release of '${asking.name}'`;
+  const raw = keys.length ? await optional(asking, "release.sig") : undefined;
+  verifySigned({ document, signature: raw && new TextDecoder().decode(raw) }, keys, origin);
+  const release = parseRelease(document, kept.sha256, origin);
+  requireSdk(release, VERSION);
+  return release;
+}
+
+/** Whether the signature that is kept is one of these keys': they may have come after it. */
+function isSignedKept(kept: Kept, keys: readonly string[]): boolean {
+  try {
+    verifyKept(kept, keys);
+    return true;
+  } catch (error) {
+    if (error instanceof InvalidSignature) return false;
+    throw error;
+  }
+}
+
+function bytesOf(kept: Kept): Uint8Array {
+  return new TextEncoder().encode(kept.text);
 }
 
 async function onlyStudent(models: Promise<readonly { readonly name: string }[]>): Promise<string> {
