@@ -17,6 +17,7 @@ from service.gallery.build import Options, index_folder
 from service.settings import Settings
 from tests.service.gallery_rows import SPACE, unit_rows
 from tests.service.serving import eventually, png, serving
+from tests.torture.figures import RecordFigure
 
 QUERIES = unit_rows(4, seed=3).tolist()
 CLIENTS = 4
@@ -46,7 +47,10 @@ class Searcher:
                         self.wrong.append(told)
 
 
-def swapped_under_load(tmp_path: Path, teacher: Bundle, student: Bundle, *, times: int) -> float:
+def swapped_under_load(
+    tmp_path: Path, teacher: Bundle, student: Bundle, *, times: int, lasting_s: float = 0.0
+) -> list[Searcher]:
+    """lasting_s: the swaps are spread evenly over at least so long. Returns what clients saw."""
     bundle = tmp_path / "models" / "teacher"
     shutil.copytree(teacher.directory, bundle)
     (tmp_path / "photos").mkdir()
@@ -67,18 +71,23 @@ def swapped_under_load(tmp_path: Path, teacher: Bundle, student: Bundle, *, time
         for thread in threads:
             thread.start()
         try:
-            for _ in range(times):
+            for swap in range(times):
+                time.sleep(max(0.0, started + swap * lasting_s / times - time.monotonic()))
                 reindexed(client)
+            time.sleep(max(0.0, started + lasting_s - time.monotonic()))
             eventually(lambda: all(s.seen and s.seen[-1] == times + 1 for s in searchers))
         finally:
             stop.set()
             for thread in threads:
                 thread.join()
+    return searchers
+
+
+def check(searchers: list[Searcher]) -> None:
     for searcher in searchers:
         assert searcher.wrong == []
         assert set(searcher.statuses) == {200}
         assert searcher.seen == sorted(searcher.seen), "a client went back in time"
-    return time.monotonic() - started
 
 
 def reindexed(client: httpx.Client) -> None:
@@ -96,12 +105,20 @@ def reindexed(client: httpx.Client) -> None:
 
 
 def test_two_swaps_under_load(tmp_path: Path, teacher: Bundle, student: Bundle) -> None:
-    swapped_under_load(tmp_path, teacher, student, times=2)
+    check(swapped_under_load(tmp_path, teacher, student, times=2))
 
 
 @pytest.mark.torture
 @pytest.mark.torture_row("swap")
 def test_twenty_swaps_in_a_minute_under_load(
-    tmp_path: Path, teacher: Bundle, student: Bundle
+    tmp_path: Path, teacher: Bundle, student: Bundle, record_figure: RecordFigure
 ) -> None:
-    swapped_under_load(tmp_path, teacher, student, times=20)
+    began = time.monotonic()
+    searchers = swapped_under_load(tmp_path, teacher, student, times=20, lasting_s=60)
+    statuses = sum((searcher.statuses for searcher in searchers), Counter[int]())
+    record_figure("took, s", time.monotonic() - began)
+    record_figure("reindexes", 20)
+    record_figure("answers", statuses.total())
+    record_figure("failed requests", statuses.total() - statuses[200])
+    record_figure("answers mixing generations", sum(len(one.wrong) for one in searchers))
+    check(searchers)

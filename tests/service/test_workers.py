@@ -34,6 +34,7 @@ from tests.service.serving import eventually, fill, png
 from tests.service.test_metrics import Read
 from tests.service.test_serve import refused, served
 from tests.tiny_bundle import space_of, write_tiny_bundle
+from tests.torture.figures import RecordFigure
 
 SEARCH = {"space": space_of(0).id, "vectors": [[1.0] * 16]}
 
@@ -92,7 +93,9 @@ def asking(url: str, failures: list[str]) -> Iterator[list[int]]:
 
 
 @pytest.mark.torture_row("workers-kill")
-def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(options: tuple[str, ...]) -> None:
+def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(
+    options: tuple[str, ...], record_figure: RecordFigure
+) -> None:
     failures: list[str] = []
     with served(*options) as (process, url):
         before = children(process.pid)
@@ -109,6 +112,9 @@ def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(options: tuple[
                 )
                 seen = len(answered)
                 eventually(lambda seen=seen: len(answered) > seen + 50)  # type: ignore[misc]
+        record_figure("workers killed", len(before))
+        record_figure("answers", len(answered))
+        record_figure("failed after one retry", len(failures))
         assert not failures
         assert set(answered) == {200}
         assert not before & children(process.pid)
@@ -228,7 +234,9 @@ def publish_flat(data: Path, space: Space, *, count: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.torture_row("workers-memory")
-def test_a_second_worker_costs_little_of_the_index(tmp_path: Path) -> None:
+def test_a_second_worker_costs_little_of_the_index(
+    tmp_path: Path, record_figure: RecordFigure
+) -> None:
     """A Flat index of 500,000 × 512 (1 GB), searched by both workers: private memory of each."""
     space = space_of(0, dim=512)
     write_tiny_bundle(tmp_path / "student", role="query", dim=512)
@@ -243,6 +251,7 @@ def test_a_second_worker_costs_little_of_the_index(tmp_path: Path) -> None:
             memory = memory_of(worker)
             shares[worker] = memory["private"] / size
             assert memory["shared"] > 0.9 * size, "this worker has not mapped the index"
-        print({pid: f"{share:.1%} of {size:,} bytes private" for pid, share in shares.items()})  # noqa: T201
+        record_figure("index, MB", size / 1e6)
+        record_figure("private, % of it", 100 * max(shares.values()))
         assert len(shares) == 2
         assert max(shares.values()) <= 0.15

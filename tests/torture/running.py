@@ -44,8 +44,8 @@ def files_naming(row: Row) -> list[Path]:
 
 def _run(row: Row, files: list[Path], report: Path, log: Path) -> int:
     command = [
-        sys.executable, "-m", "pytest", "--capture=no", "-p", "tests.torture.plugin", "--torture-row", row.name,
-        "--torture-report", report, *files,
+        sys.executable, "-m", "pytest", "--capture=no", "-p", "tests.torture.plugin",
+        "--torture-row", row.name, "--torture-report", report, *files,
     ]  # fmt: skip
     with log.open("w") as file:
         process = subprocess.Popen(
