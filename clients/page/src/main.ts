@@ -31,7 +31,7 @@ function keepPage(): void {
 
 const student = new Student(showProgress, showNotice);
 const searching = new SearchView(student);
-const admin = new AdminView();
+const admin = new AdminView(() => searching.again());
 listenForTabs((name) => (name === "admin" ? admin.open() : admin.leave()));
 addEventListener("online", showConnection);
 addEventListener("offline", showConnection);

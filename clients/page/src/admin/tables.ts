@@ -48,10 +48,14 @@ export function showJobs(jobs: readonly Job[]): void {
     const time = el("time", { dateTime: job.created_at }, moment(job.created_at));
     const done = el("span", { className: "hint" }, outcome(job));
     const why = job.error !== null && el("p", {}, asSentence(job.error.detail));
-    return el("li", {}, el("span", {}, `${job.kind} ${job.state}`), done, time, why);
+    return el("li", {}, el("span", {}, asTitle(`${job.kind} ${job.state}`)), done, time, why);
   });
   const none = el("li", { className: "hint" }, "No job has run yet.");
   byId("jobs", HTMLUListElement).replaceChildren(...(rows.length ? rows : [none]));
+}
+
+function asTitle(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function outcome({ result, total }: Job): string {

@@ -18,7 +18,8 @@ export class AdminView {
   private followed: string | undefined;
   private etag = "";
 
-  constructor() {
+  /** onKey: told that the visitor gave a key, which opens the search as well. */
+  constructor(private readonly onKey: () => void) {
     this.onSubmit("key-admin", () => this.takeKey());
     this.onSubmit("reindex", () => this.start());
     byId("job-cancel", HTMLButtonElement).addEventListener("click", () => void this.attempt(() => this.cancel()));
@@ -122,6 +123,7 @@ export class AdminView {
     setKey(input.value.trim());
     input.value = "";
     await this.open();
+    this.onKey();
   }
 
   private onSubmit(id: string, work: () => Promise<void>): void {

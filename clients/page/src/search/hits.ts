@@ -22,9 +22,9 @@ export function showHits(hits: readonly Hit[]): void {
   replace(hits.length ? hits.map(card) : [nothing]);
 }
 
-/** Show none. */
-export function clearHits(): void {
-  replace([]);
+/** Hold the place while there are none to show. */
+export function showNoHits(): void {
+  replace([el("li", { className: "nothing" }, "Results will appear here.")]);
 }
 
 function replace(cards: readonly HTMLElement[]): void {

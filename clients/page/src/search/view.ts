@@ -4,8 +4,8 @@ import { announce, byId, setText } from "../dom.js";
 import { setKey } from "../key.js";
 import { told, type Told } from "../messages.js";
 import type { Student } from "../student.js";
-import { counted } from "../units.js";
-import { clearHits, showHits, showSkeletons } from "./hits.js";
+import { counted, milliseconds } from "../units.js";
+import { showNoHits, showHits, showSkeletons } from "./hits.js";
 import { listenForPhotographs } from "./photo_sources.js";
 import { hideReceipt, showReceipt } from "./receipt.js";
 import { Searcher, type Outcome } from "./searcher.js";
@@ -92,7 +92,7 @@ export class SearchView {
     this.enter("results");
     showHits(hits);
     showReceipt(outcome, photo.size);
-    setText(this.note, `${hits.length} nearest · generation ${outcome.answer.generation}`);
+    setText(this.note, `${hits.length} nearest in ${milliseconds(total(outcome))}`);
     const [best] = hits;
     const nearest = best ? ` The nearest is ${best.id}, ${best.score.toFixed(2)}.` : "";
     announce(`${counted(hits.length, "result")}.${nearest}`);
@@ -100,7 +100,7 @@ export class SearchView {
 
   private fail(error: unknown): void {
     this.enter("error");
-    clearHits();
+    showNoHits();
     setText(this.note, "");
     this.showProblem(told(error));
   }
@@ -108,7 +108,6 @@ export class SearchView {
   private enter(state: State): void {
     this.view.dataset["state"] = state;
     this.results.ariaBusy = String(state === "working");
-    this.results.hidden = state === "error";
     byId("choose", HTMLButtonElement).textContent =
       state === "empty" ? "Choose a photograph" : "Choose another";
   }
@@ -144,4 +143,8 @@ export class SearchView {
     input.value = "";
     this.again();
   }
+}
+
+function total({ answer, embedding, network_ms }: Outcome): number {
+  return embedding.decode_ms + embedding.encode_ms + network_ms + answer.took_ms;
 }
