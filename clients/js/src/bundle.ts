@@ -29,6 +29,11 @@ export class Bundle {
     return this.manifest.space;
   }
 
+  /** `<name>@<version>`: what a search says of who embedded its vectors. */
+  get identity(): string {
+    return `${this.manifest.name}@${this.manifest.version}`;
+  }
+
   /** The first of these variants that the bundle has. Throws `InvalidBundle` when it has none. */
   pick(...preferred: readonly EncoderVariant[]): EncoderVariant {
     const found = preferred.find((variant) => this.manifest.files[variant] !== undefined);

@@ -31,6 +31,12 @@ export interface ImageSearchOptions extends SearchOptions {
   readonly space?: string;
 }
 
+/** Options of `Client.searchVectors`. */
+export interface VectorSearchOptions extends SearchOptions {
+  /** Who embedded them, an encoder's `identity`: the server aligns the vectors when it can. */
+  readonly student?: string;
+}
+
 /** Options of `Client.request`. */
 export interface RequestOptions extends CallOptions {
   readonly query?: { readonly [name: string]: string | readonly string[] };
@@ -95,7 +101,7 @@ export class Client<Image = never> {
   async searchVectors(
     rows: Rows,
     space: Space,
-    options: SearchOptions = {},
+    options: VectorSearchOptions = {},
     call: CallOptions = {},
   ): Promise<SearchResponse> {
     const unit = unitRows(rows, space.dim);
@@ -193,7 +199,9 @@ export class Client<Image = never> {
   ): Promise<readonly Hit[]> {
     await this.ensureLive(encoder.space, call);
     const row = await encoder.encode(image, call);
-    return firstOf(await this.searchVectors([row], encoder.space, options, call), 1);
+    const { space, identity } = encoder;
+    const asked = identity === undefined ? options : { ...options, student: identity };
+    return firstOf(await this.searchVectors([row], space, asked, call), 1);
   }
 
   private async postSearch(

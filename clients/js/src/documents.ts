@@ -29,10 +29,19 @@ export const SEARCH_RESPONSE: Check = atLeast({
   results: list(list(HIT)),
   took_ms: number,
   matching: optional(nullable(number)),
+  is_aligned: optional(that("true or false", (value) => typeof value === "boolean")),
   stages_ms: optional(record(number)),
 });
 
 const STUDENT = atLeast({ name: text(), version: text(), space: text(), manifest: text() });
+
+const ALIGNMENT = atLeast({
+  student: text(),
+  photographs: number,
+  before: number,
+  after: number,
+  learned_at: text(),
+});
 
 export const SPACES_RESPONSE: Check = atLeast({
   spaces: list(
@@ -41,6 +50,7 @@ export const SPACES_RESPONSE: Check = atLeast({
       generation: number,
       count: number,
       students: list(STUDENT),
+      alignments: optional(list(ALIGNMENT)),
     }),
   ),
 });

@@ -33,6 +33,8 @@ export interface Abortable {
 export interface QueryEncoder<Image> {
   /** The space the vectors belong to. */
   readonly space: Space;
+  /** `<name>@<version>`: who embeds, so that the gallery may align the vectors with its own. */
+  readonly identity?: string;
   /** The unit row `[D]` of one photograph. Throws `InvalidImage`. */
   encode(image: Image, options?: Abortable): Promise<Float32Array>;
 }
@@ -44,6 +46,7 @@ export interface QueryEncoder<Image> {
  */
 export interface BundleEncoder<Image> extends QueryEncoder<Image> {
   readonly bundle: Bundle;
+  readonly identity: string;
   readonly variant: EncoderVariant;
   /** `encode`, with the times it took. */
   embed(image: Image, options?: Abortable): Promise<Embedding>;

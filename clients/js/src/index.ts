@@ -16,7 +16,9 @@ export type { GoldenCase, ReadFile } from "./bundle.js";
 export type * from "./encoder.js";
 export { Client } from "./client.js";
 export type { Answer } from "./answers.js";
-export type { ClientOptions, ImageSearchOptions, RequestOptions, Rows } from "./client.js";
+export type {
+  ClientOptions, ImageSearchOptions, RequestOptions, Rows, VectorSearchOptions,
+} from "./client.js";
 export type { CallOptions, ConnectionOptions, Exchange } from "./connection.js";
 export type * from "./store.js";
 export { cosine, pack, unitRows, unpack } from "./vectors.js";

@@ -63,6 +63,8 @@ export interface SearchResponse {
   readonly took_ms: number;
   /** How many items the filter lets through. */
   readonly matching?: number | null;
+  /** Whether the rows were mapped by their student's alignment: scores are about its mean then. */
+  readonly is_aligned?: boolean;
   /** What `took_ms` was spent on. */
   readonly stages_ms?: { readonly [stage: string]: number };
 }
@@ -76,12 +78,23 @@ export interface StudentInfo {
   readonly manifest: string;
 }
 
+/** What the gallery has learned about one student's vectors, from so many photographs. */
+export interface AlignmentInfo {
+  readonly student: string;
+  readonly photographs: number;
+  /** Mean cosine, on photographs left out, without the alignment and with it. */
+  readonly before: number;
+  readonly after: number;
+  readonly learned_at: string;
+}
+
 /** A live space: how many items answer in it, and the students whose vectors fit. */
 export interface SpaceInfo {
   readonly space: Space;
   readonly generation: number;
   readonly count: number;
   readonly students: readonly StudentInfo[];
+  readonly alignments?: readonly AlignmentInfo[];
 }
 
 /** An error as problem+json (RFC 9457). `type` ends in the error's `code`. */

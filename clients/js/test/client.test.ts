@@ -34,7 +34,7 @@ test("a photograph finds its picture, and only its vector leaves", async () => {
   assert.deepEqual(front.paths, ["GET /spaces", "POST /search"]);
   const sent = JSON.parse(front.seen[1]!.body.toString()) as Record<string, unknown>;
   assert.ok(front.seen[1]!.body.length < 300);
-  assert.equal(sent["space"], tiny.space.id);
+  assert.deepEqual([sent["space"], sent["student"]], [tiny.space.id, "tiny-query@1"]);
 });
 
 test("a path is a photograph, too", async () => {

@@ -67,6 +67,10 @@ export class NodeEncoder implements BundleEncoder<NodeImage> {
     return this.bundle.space;
   }
 
+  get identity(): string {
+    return this.bundle.identity;
+  }
+
   async encode(image: NodeImage, options: Abortable = {}): Promise<Float32Array> {
     return (await this.embed(image, options)).vector;
   }

@@ -71,6 +71,10 @@ export class WebEncoder implements BundleEncoder<WebImage> {
     return this.bundle.space;
   }
 
+  get identity(): string {
+    return this.bundle.identity;
+  }
+
   /** Where it runs, after what was asked for was tried. */
   get device(): Device {
     return this.settings.device;
