@@ -45,6 +45,7 @@ Sql = tuple[str, list[str]]
 
 @dataclass(frozen=True)
 class _Known:
+    epoch: int
     seq: int
     keys: Keys
 
@@ -59,9 +60,12 @@ class Matching:
     def keys(self, connection: sqlite3.Connection, asked: Filter) -> Keys:
         """`[M]` keys in ascending order, true for what the connection's transaction sees."""
         text = filter_text(asked)
-        (seq,) = connection.execute("SELECT seq FROM state").fetchone()
+        epoch, seq = connection.execute("SELECT epoch, seq FROM state").fetchone()
         with self._lock:
             known = self._known.get(text)
+        if known is not None and known.epoch != epoch:
+            # A snapshot was restored: its items are older than what is known of them.
+            known = None
         if known is not None and known.seq == seq:
             keys = known.keys
         elif known is not None and known.seq < seq:
@@ -69,7 +73,7 @@ class Matching:
         else:
             # None at all, or the catalogue went back to an older copy of itself.
             keys = _scanned(connection, asked, since=-1)
-        self._remember(text, _Known(seq=seq, keys=keys))
+        self._remember(text, _Known(epoch=epoch, seq=seq, keys=keys))
         return keys
 
     def _remember(self, text: str, known: _Known) -> None:

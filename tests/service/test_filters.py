@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from lorgnette.errors import InvalidRequest
 from lorgnette.filters import filter_text, read_filter
-from service.gallery import publish
+from service.gallery import backup, publish
 from service.gallery.catalogue import Catalogue
 from service.gallery.filters import Matching
 from service.gallery.records import NewItem, Stamp
+from service.gallery.restore import restore
 from service.gallery.snapshot import Found, LiveGallery
 from tests.service.gallery_rows import SPACE, brute_force, check_here, unit_rows
 
@@ -254,3 +255,15 @@ def test_a_filter_finds_no_vector_that_was_replaced(
         live.start()
         (hits,) = live.snapshot(SPACE.id).only(keys).search(unit_rows(30)[:1], k=40)
     assert sorted(hit.key for hit in hits) == list(range(1, 31))
+
+
+def test_a_restored_gallery_is_filtered_by_what_it_is_now(
+    catalogue: Catalogue,
+) -> None:
+    matching, red = Matching(), {"field": "colour", "eq": "red"}
+    put(catalogue, {"a": {"colour": "red"}, "b": {"colour": "blue"}})
+    backup.create(catalogue, catalogue.path.parent, name="before")
+    put(catalogue, {"a": {"colour": "blue"}, "b": {"colour": "red"}, "c": {"colour": "red"}})
+    assert found_by(catalogue, matching, red) == {"b", "c"}
+    restore(catalogue, catalogue.path.parent, "before")
+    assert found_by(catalogue, matching, red) == {"a"}

@@ -4,6 +4,7 @@ those of brute force over a dict."""
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from numpy.typing import NDArray
 
+from lorgnette.filters import read_filter
 from service.gallery import backup, generations, publish, writes
 from service.gallery.catalogue import Catalogue
-from service.gallery.records import Put, Stamp
+from service.gallery.filters import Matching
+from service.gallery.records import NewItem, Put, Stamp
 from service.gallery.restore import restore
-from service.gallery.snapshot import LiveGallery
-from tests.service.gallery_rows import SPACE, brute_force, check_here, new_item
+from service.gallery.snapshot import Found, LiveGallery
+from tests.service.gallery_rows import SPACE, brute_force, check_here
 
 Row = NDArray[np.float32]
+Metadata = dict[str, str]
 
 # Few ids and few directions: replacements, exact ties and opposite vectors are the rule.
 ITEM_IDS = st.sampled_from([f"item-{n}" for n in range(12)])
 SIGNS = st.lists(st.sampled_from([-1.0, 1.0]), min_size=3, max_size=3)
+COLOURS = st.sampled_from([{"colour": "red"}, {"colour": "blue"}, {}])
+FILTERS: dict[str, Callable[[Metadata], bool]] = {
+    '{"field": "colour", "eq": "red"}': lambda held: held.get("colour") == "red",
+    '{"field": "colour", "exists": false}': lambda held: "colour" not in held,
+    '{"not": {"field": "colour", "eq": "blue"}}': lambda held: held.get("colour") != "blue",
+}
 
 
 def row_of(signs: list[float]) -> Row:
@@ -38,20 +48,26 @@ def row_of(signs: list[float]) -> Row:
 QUERIES = np.stack([row_of([1, 1, 1]), row_of([-1, 1, -1]), row_of([1, -1, -1])])
 
 
+def found(hits: list[Found]) -> list[tuple[int, float]]:
+    return [(hit.key, hit.score) for hit in hits]
+
+
 class GalleryMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.data = Path(self.folder.name)
         self.truth: dict[str, Row] = {}
+        self.metadata: dict[str, Metadata] = {}
         self.key_of: dict[str, int] = {}
         self.id_of: dict[int, str] = {}
         self.stamp = 0
-        self.snapshots: list[tuple[str, dict[str, Row]]] = []
+        self.snapshots: list[tuple[str, dict[str, Row], dict[str, Metadata]]] = []
         self.open()
 
     def open(self) -> None:
         self.catalogue = Catalogue.open(self.data)
+        self.matching = Matching()
         self.gallery = LiveGallery(self.data, poll_s=3600)
         self.gallery.start()
 
@@ -63,14 +79,24 @@ class GalleryMachine(RuleBasedStateMachine):
         self.close()
         self.folder.cleanup()
 
-    @rule(batch=st.dictionaries(ITEM_IDS, SIGNS, min_size=1, max_size=6))
-    def upsert(self, batch: dict[str, list[float]]) -> None:
+    @rule(batch=st.dictionaries(ITEM_IDS, st.tuples(SIGNS, COLOURS), min_size=1, max_size=6))
+    def upsert(self, batch: dict[str, tuple[list[float], Metadata]]) -> None:
         self.stamp += 1
-        rows = {item_id: row_of(signs) for item_id, signs in batch.items()}
+        rows = {item_id: row_of(signs) for item_id, (signs, _) in batch.items()}
+        held = {item_id: metadata for item_id, (_, metadata) in batch.items()}
+        stamp = Stamp(size=10, mtime_ns=self.stamp)
         self.catalogue.upsert(
-            SPACE, [new_item(key, row, mtime_ns=self.stamp) for key, row in rows.items()]
+            SPACE,
+            [
+                NewItem(id=key, source="", stamp=stamp, metadata=held[key], vector=row)
+                for key, row in rows.items()
+            ],
         )
+        self.remember(rows, held)
+
+    def remember(self, rows: dict[str, Row], held: dict[str, Metadata]) -> None:
         self.truth |= rows
+        self.metadata |= held
         self.key_of |= {entry.id: entry.key for entry in self.catalogue.known(SPACE.id)}
 
     @rule(item_id=ITEM_IDS)
@@ -94,29 +120,34 @@ class GalleryMachine(RuleBasedStateMachine):
     def take_snapshot(self) -> None:
         taken = backup.create(self.catalogue, self.data, name=f"s{len(self.snapshots)}")
         assert taken.items == len(self.truth)
-        self.snapshots.append((taken.name, dict(self.truth)))
+        self.snapshots.append((taken.name, dict(self.truth), dict(self.metadata)))
 
     @precondition(lambda self: self.snapshots)
     @rule(pick=st.integers(0, 2))
     def restore_snapshot(self, pick: int) -> None:
-        name, truth = self.snapshots[pick % len(self.snapshots)]
+        name, truth, metadata = self.snapshots[pick % len(self.snapshots)]
         restore(self.catalogue, self.data, name)
-        self.truth = dict(truth)
-        self.key_of |= {entry.id: entry.key for entry in self.catalogue.known(SPACE.id)}
+        self.truth, self.metadata = dict(truth), {}
+        self.remember({}, metadata)
 
-    @rule(batch=st.dictionaries(ITEM_IDS, SIGNS, max_size=4), gone=st.sets(ITEM_IDS, max_size=3))
-    def write_batch(self, batch: dict[str, list[float]], gone: set[str]) -> None:
+    @rule(
+        batch=st.dictionaries(ITEM_IDS, SIGNS, max_size=4),
+        gone=st.sets(ITEM_IDS, max_size=3),
+        metadata=COLOURS,
+    )
+    def write_batch(
+        self, batch: dict[str, list[float]], gone: set[str], metadata: Metadata
+    ) -> None:
         rows = {item_id: row_of(signs) for item_id, signs in batch.items() if item_id not in gone}
         puts = [
-            Put(id=key, source="", stamp=Stamp(0, 0), metadata={}, vectors={SPACE: row})
+            Put(id=key, source="", stamp=Stamp(0, 0), metadata=metadata, vectors={SPACE: row})
             for key, row in rows.items()
         ]
         written = writes.write(self.catalogue, puts, delete=sorted(gone))
         assert (written.upserted, written.deleted) == (len(rows), len(gone & self.truth.keys()))
         for item_id in gone:
             self.truth.pop(item_id, None)
-        self.truth |= rows
-        self.key_of |= {entry.id: entry.key for entry in self.catalogue.known(SPACE.id)}
+        self.remember(rows, dict.fromkeys(rows, metadata))
 
     @rule()
     def restart(self) -> None:
@@ -126,6 +157,31 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule()
     def follow(self) -> None:
         self.gallery.refresh()
+
+    @precondition(lambda self: self.truth)
+    @rule(signs=SIGNS, k=st.integers(1, 30))
+    def search(self, signs: list[float], k: int) -> None:
+        self.gallery.refresh()
+        query = row_of(signs)
+        (hits,) = self.gallery.snapshot(SPACE.id).search(query[None, :], k=k)
+        assert found(hits) == brute_force(self.by_key(self.truth), query, k=k)
+
+    @precondition(lambda self: self.truth)
+    @rule(text=st.sampled_from(sorted(FILTERS)), signs=SIGNS, k=st.integers(1, 30))
+    def filtered_search(self, text: str, signs: list[float], k: int) -> None:
+        """With what the filter remembers from before, across writes and restores."""
+        self.gallery.refresh()
+        query, is_wanted = row_of(signs), FILTERS[text]
+        with self.catalogue.reading() as connection:
+            keys = self.matching.keys(connection, read_filter(text))
+        snapshot = self.gallery.snapshot(SPACE.id).only(keys)
+        (hits,) = snapshot.search(query[None, :], k=k)
+        wanted = {name: row for name, row in self.truth.items() if is_wanted(self.metadata[name])}
+        assert snapshot.count == len(wanted)
+        assert found(hits) == brute_force(self.by_key(wanted), query, k=k)
+
+    def by_key(self, rows: dict[str, Row]) -> dict[int, Row]:
+        return {self.key_of[item_id]: row for item_id, row in rows.items()}
 
     @invariant()
     def searching_is_brute_force(self) -> None:
@@ -137,10 +193,9 @@ class GalleryMachine(RuleBasedStateMachine):
             assert self.id_of.setdefault(entry.key, entry.id) == entry.id, "a key was given twice"
         snapshot = self.gallery.snapshot(SPACE.id)
         assert snapshot.count == len(self.truth)
-        by_key = {self.key_of[item_id]: row for item_id, row in self.truth.items()}
+        by_key = self.by_key(self.truth)
         for k in (1, 4, 20):
-            found = snapshot.search(QUERIES, k=k)
-            assert [[(hit.key, hit.score) for hit in hits] for hits in found] == [
+            assert [found(hits) for hits in snapshot.search(QUERIES, k=k)] == [
                 brute_force(by_key, query, k=k) for query in QUERIES
             ]
 
