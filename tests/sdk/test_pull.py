@@ -14,6 +14,7 @@ import pytest
 from lorgnette import errors, pull
 from lorgnette.bundle import MANIFEST_NAME, Bundle
 from lorgnette.durable import sibling
+from lorgnette.models.places import kept
 from lorgnette.pull import pull_bundle
 from lorgnette.wire import ModelsResponse
 from tests.sdk.library import file_route, model_routes
@@ -96,13 +97,16 @@ def test_a_damaged_copy_is_fetched_again(student: Bundle, target: Path) -> None:
     assert snapshot(target) == snapshot(student.directory)
 
 
-def test_a_new_version_replaces_the_old_one(student: Bundle, target: Path, tmp_path: Path) -> None:
+def test_a_new_version_replaces_the_old_one_and_keeps_it(
+    student: Bundle, target: Path, tmp_path: Path
+) -> None:
     newer = write_tiny_bundle(tmp_path / "newer", role="query", version="2", space_seed=3)
     shutil.copytree(student.directory, target)
     with serving(model_routes(newer)) as loopback:
         assert pull_bundle(loopback.url, to=target).manifest.version == "2"
     assert snapshot(target) == snapshot(newer.directory)
-    assert left_beside(target) == []
+    assert left_beside(target) == [".here.rollback"]
+    assert snapshot(kept(target)) == snapshot(student.directory)
 
 
 def cut_twice(content: bytes) -> Route:

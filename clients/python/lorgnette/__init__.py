@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lorgnette.errors import LorgnetteError
     from lorgnette.image import read_image
     from lorgnette.manifest import Manifest, Space
+    from lorgnette.models.store import ModelStore
     from lorgnette.pull import pull_bundle
     from lorgnette.vectors import Vectors
     from lorgnette.wire import Hit, Job, SearchResponse, SpaceInfo, StudentInfo
@@ -40,6 +41,7 @@ __all__ = [
     "Job",
     "LorgnetteError",
     "Manifest",
+    "ModelStore",
     "SearchResponse",
     "Space",
     "SpaceInfo",
@@ -60,6 +62,7 @@ _HOME = {
     "Job": "wire",
     "LorgnetteError": "errors",
     "Manifest": "manifest",
+    "ModelStore": "models.store",
     "SearchResponse": "wire",
     "Space": "manifest",
     "SpaceInfo": "wire",

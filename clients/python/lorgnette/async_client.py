@@ -15,8 +15,11 @@ from lorgnette._options import SearchOptions
 from lorgnette._photo import photo_bytes
 from lorgnette._senders import DEFAULT_TIMEOUT_S, AsyncSender, Connection
 from lorgnette.encoder import Encoder
+from lorgnette.errors import SpaceMismatch
 from lorgnette.image import ImageSource
 from lorgnette.manifest import Space
+from lorgnette.models.renewal import newer
+from lorgnette.models.store import ModelStore
 from lorgnette.wire import DEFAULT_K, Hit, Job, SearchResponse, SpaceInfo, StudentInfo
 
 
@@ -28,12 +31,14 @@ class AsyncClient:
         base_url: str,
         *,
         encoder: Encoder | None = None,
+        store: ModelStore | None = None,
         key: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         max_retries: int = 2,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.encoder = encoder
+        self._store = store
         self._sender = AsyncSender(Connection(base_url, key, timeout_s, max_retries), transport)
         self._conversation = Conversation()
 
@@ -47,6 +52,20 @@ class AsyncClient:
     ) -> list[Hit]:
         """See `Client.search`."""
         encoder = require_encoder(self.encoder)
+        try:
+            return await self._search(encoder, image, k, timeout_s, options)
+        except SpaceMismatch as error:
+            self.encoder = await asyncio.to_thread(newer, self._store, encoder, error)
+        return await self._search(self.encoder, image, k, timeout_s, options)
+
+    async def _search(
+        self,
+        encoder: Encoder,
+        image: ImageSource,
+        k: int,
+        timeout_s: float | None,
+        options: SearchOptions,
+    ) -> list[Hit]:
         await self._sender.run(self._conversation.ensure_live(encoder.space), timeout_s)
         row = await asyncio.to_thread(encoder.encode, image)
         steps = self._conversation.search(

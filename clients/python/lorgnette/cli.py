@@ -6,22 +6,21 @@ Heavy imports wait until a verb is called, so that `lorgnette --help` is instant
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lorgnette._edge_verb import edge
+from lorgnette._model_verbs import models, pull, release, rollback, sign
 from lorgnette._output import (
     BAD_INPUT,
     FAILED,
     STUDENT,
-    Key,
     Photos,
     StudentBundle,
     VectorFormat,
     complain,
-    progress_bar,
     vectors,
     write_whole,
 )
@@ -67,33 +66,6 @@ def encode(
         write_whole(out, content)
 
 
-def pull(
-    url: Annotated[str, typer.Argument(help="Address of the service.")],
-    name: Annotated[
-        str | None, typer.Argument(help="Which student.", show_default="its only one")
-    ] = None,
-    *,
-    to: Annotated[Path, typer.Option(help="The directory that becomes the bundle.")] = STUDENT,
-    key: Key = None,
-) -> None:
-    """Fetch a student bundle from a service, or bring one up to date.
-
-    Every file is verified before the directory is replaced; what was cut goes
-    on where it stopped.
-
-    \b
-    Examples:
-      lorgnette pull http://127.0.0.1:8080
-      lorgnette pull https://photos.example student --to models/student
-    """
-    from lorgnette.pull import pull_bundle
-
-    with ExitStack() as stack:
-        bundle = pull_bundle(url, name, to=to, key=key, on_progress=progress_bar(stack))
-    manifest = bundle.manifest
-    typer.echo(f"{to} holds {manifest.name} {manifest.version} of space {manifest.space.id}")
-
-
 def build_app() -> typer.Typer:
     """The command with every verb that is installed."""
     app = typer.Typer(
@@ -105,7 +77,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_lorgnette)
-    for verb in (search, encode, pull):
+    for verb in (search, encode, pull, models, rollback, sign, release, edge):
         app.command()(interruptible(verb))
     add_verbs(app)
     return app

@@ -23,8 +23,11 @@ from lorgnette._photo import photo_bytes
 from lorgnette._senders import DEFAULT_TIMEOUT_S, Connection, Sender
 from lorgnette.async_client import AsyncClient
 from lorgnette.encoder import Encoder
+from lorgnette.errors import SpaceMismatch
 from lorgnette.image import ImageSource
 from lorgnette.manifest import Space
+from lorgnette.models.renewal import newer
+from lorgnette.models.store import ModelStore
 from lorgnette.wire import DEFAULT_K, Hit, Job, SearchResponse, SpaceInfo, StudentInfo
 
 __all__ = ["AsyncClient", "Client"]
@@ -33,8 +36,10 @@ __all__ = ["AsyncClient", "Client"]
 class Client:
     """Blocking client. Thread-safe; keep one for the life of the application.
 
-    encoder: needed by `search` only. key: sent as `Authorization: Bearer`. timeout_s: seconds one
-    attempt may take, for every method also as an argument of its own. transport: any httpx one.
+    encoder: needed by `search` only. store: where another student is fetched from, once, when the
+    server no longer speaks the encoder's space. key: sent as `Authorization: Bearer`. timeout_s:
+    seconds one attempt may take, for every method also as an argument of its own. transport: any
+    httpx one.
     Raises `InvalidConfiguration` for arguments that cannot work.
     """
 
@@ -43,12 +48,14 @@ class Client:
         base_url: str,
         *,
         encoder: Encoder | None = None,
+        store: ModelStore | None = None,
         key: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         max_retries: int = 2,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.encoder = encoder
+        self._store = store
         self._sender = Sender(Connection(base_url, key, timeout_s, max_retries), transport)
         self._conversation = Conversation()
 
@@ -66,9 +73,24 @@ class Client:
         `SearchOptions`.
 
         Raises `InvalidImage` for the photograph, and `SpaceMismatch`, naming the students that
-        fit, before anything is embedded when the server does not speak the encoder's space.
+        fit, before anything is embedded when the server does not speak the encoder's space and
+        the store, if any, has none that it speaks either.
         """
         encoder = require_encoder(self.encoder)
+        try:
+            return self._search(encoder, image, k, timeout_s, options)
+        except SpaceMismatch as error:
+            self.encoder = newer(self._store, encoder, error)
+        return self._search(self.encoder, image, k, timeout_s, options)
+
+    def _search(
+        self,
+        encoder: Encoder,
+        image: ImageSource,
+        k: int,
+        timeout_s: float | None,
+        options: SearchOptions,
+    ) -> list[Hit]:
         self._sender.run(self._conversation.ensure_live(encoder.space), timeout_s)
         row = encoder.encode(image)
         steps = self._conversation.search(

@@ -34,11 +34,12 @@
       x DiskFull                    no space left to write to
       x NotEnoughMemory             the work would not fit; it was not begun
 
-`code` is stable: it travels as the last part of a problem's `type` (RFC 9457), and a client in any
-language maps it back to the same class (`lorgnette.error_codes`).
+`code` is stable: it ends a problem's `type` (RFC 9457); `lorgnette.error_codes` maps it back.
 """
 
 from __future__ import annotations
+
+Names = tuple[str, ...]
 
 
 class LorgnetteError(Exception):
@@ -84,21 +85,14 @@ class BodyTooLarge(InvalidRequest):
 
 
 class SpaceMismatch(LorgnetteError):
-    """Vectors of two different spaces were about to be compared.
+    """Vectors of two spaces were about to be compared. students: names of bundles that fit.
 
-    expected: the space id(s) the other side speaks. found: the one that was offered.
-    students: names of the bundles, served under `/models`, whose vectors would fit.
-    """
+    expected: the space id(s) that the other side speaks. found: the one that was offered."""
 
     code = "space-mismatch"
 
     def __init__(
-        self,
-        message: str,
-        *,
-        expected: tuple[str, ...] = (),
-        found: str = "",
-        students: tuple[str, ...] = (),
+        self, message: str, *, expected: Names = (), found: str = "", students: Names = ()
     ) -> None:
         super().__init__(message)
         self.expected = expected

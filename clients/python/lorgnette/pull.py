@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx
 
-from lorgnette._answers import require_success
-from lorgnette._calls import Call, Conversation, segment
+from lorgnette._calls import Call
 from lorgnette._download import Download
 from lorgnette._senders import Connection, Sender
-from lorgnette.bundle import (
-    MANIFEST_NAME,
-    MAX_MANIFEST_BYTES,
-    Bundle,
-    parse_manifest,
-    require_replaceable,
-    verify_file,
-)
-from lorgnette.durable import exclusively, recover_directory, replace_directory, sibling
+from lorgnette.bundle import MANIFEST_NAME, Bundle, require_replaceable, verify_file
+from lorgnette.durable import exclusively, replace_directory, replace_file, sibling
 from lorgnette.encoder import Encoder
 from lorgnette.errors import (
     BundleCorrupt,
     DiskFull,
     InvalidBundle,
     InvalidConfiguration,
-    InvalidRequest,
     LorgnetteError,
-    NotFound,
     Unreachable,
 )
-from lorgnette.manifest import BundleFile, Manifest
+from lorgnette.manifest import BundleFile
+from lorgnette.models.offer import (
+    SIGNATURE_NAME,
+    Offer,
+    fetch_offer,
+    local_manifest,
+    only_student,
+    path_of,
+)
+from lorgnette.models.places import activate, recover
 
+IsWanted = Callable[[Offer], bool]
 OnProgress = Callable[[int, int], None]
 """Called with the bytes had so far and the bytes of the whole bundle."""
 
@@ -55,55 +54,81 @@ def pull_bundle(
     max_retries: int = 2,
     transport: httpx.BaseTransport | None = None,
     on_progress: OnProgress | None = None,
+    public_keys: Sequence[str] = (),
 ) -> Bundle:
     """Make directory `to` the server's bundle and open it; download nothing if it already is.
 
     name: None takes the only student the server has. timeout_s: seconds without a byte.
     Every file is checked against the manifest's size and sha256 and the model against its golden
     vectors before one rename replaces `to`; on any error `to` is what it was before. A pull that
-    was cut goes on where it stopped, also in the next process.
+    was cut goes on where it stopped, also in the next process. What was replaced is kept for
+    `ModelStore.rollback`. public_keys: base64 Ed25519; given, one of them must have signed it.
 
     Raises `InvalidConfiguration` when `to` holds anything that is not a bundle, `NotFound`,
-    `BundleCorrupt`, `GoldenMismatch` or another `InvalidBundle` for what the server gave, and
-    `Unreachable` when it cannot be had.
+    `InvalidSignature`, `SdkTooOld`, `BundleCorrupt`, `GoldenMismatch` or another `InvalidBundle`
+    for what the server gave, and `Unreachable` when it cannot be had.
     """
-    target = Path(to).resolve()
     sender = Sender(Connection(base_url, key, timeout_s, max_retries), transport)
+    with sender.http:
+        bundle = refresh(
+            sender,
+            name,
+            Path(to).resolve(),
+            on_progress or silently,
+            keys=public_keys,
+            is_wanted=lambda _offer: True,
+        )
+    assert bundle is not None, "everything is wanted"
+    return bundle
+
+
+def refresh(
+    sender: Sender,
+    name: str | None,
+    target: Path,
+    on_progress: OnProgress,
+    *,
+    keys: Sequence[str],
+    is_wanted: IsWanted,
+) -> Bundle | None:
+    """Do what `pull_bundle` says, if the offer is wanted; None when it is not. Takes the lock."""
+    with writing(target), exclusively(target):
+        recover(target)
+        require_replaceable(target)
+        offer = fetch_offer(sender, name or only_student(sender), target, keys)
+        return _take(sender, offer, target, on_progress, is_wanted)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn `OSError` into `DiskFull` or `InvalidConfiguration`, naming the directory."""
     try:
-        with sender.http, exclusively(target):
-            recover_directory(target)
-            require_replaceable(target)
-            chosen = name if name is not None else _only_student(sender)
-            return _refresh(sender, chosen, target, on_progress or _silently)
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left for {to}: free some, then pull again") from error
-        raise InvalidConfiguration(f"cannot write {to}: {error.strerror or error}") from error
+            raise DiskFull(f"no space left for {target}: free some, then pull again") from error
+        raise InvalidConfiguration(f"cannot write {target}: {error.strerror or error}") from error
 
 
-@dataclass(frozen=True)
-class _Offer:
-    """What the server has under a name. text: the manifest's own bytes."""
-
-    name: str
-    text: bytes
-    manifest: Manifest
-
-
-def _refresh(sender: Sender, name: str, target: Path, on_progress: OnProgress) -> Bundle:
-    local = _local_manifest(target)
-    text = _manifest_text(sender, name, local)
-    offer = _Offer(name, text, parse_manifest(text, origin=f"the manifest of {name!r}"))
-    if text == local:
+def _take(
+    sender: Sender, offer: Offer, target: Path, on_progress: OnProgress, is_wanted: IsWanted
+) -> Bundle | None:
+    is_held = offer.text == local_manifest(target)
+    if is_held:
         try:
-            return Bundle.open(target)
+            bundle = Bundle.open(target)
+            _write_signature(offer, target)
+            return bundle
         except InvalidBundle:
             pass  # A damaged copy of the right bundle: fetch it again.
+    elif not is_wanted(offer):
+        return None
     staging = sibling(target, "pulling")
     try:
         _stage(sender, offer, staging, on_progress)
         Encoder(Bundle.open(staging)).check()
-        replace_directory(target, staging)
+        # A damaged copy is no predecessor to go back to.
+        (replace_directory if is_held else activate)(target, staging)
     except Unreachable:
         raise  # What was downloaded stays beside the target, for the next pull.
     except (LorgnetteError, OSError):
@@ -112,7 +137,15 @@ def _refresh(sender: Sender, name: str, target: Path, on_progress: OnProgress) -
     return Bundle(directory=target, manifest=offer.manifest)
 
 
-def _stage(sender: Sender, offer: _Offer, staging: Path, on_progress: OnProgress) -> None:
+def _write_signature(offer: Offer, directory: Path) -> None:
+    path = directory / SIGNATURE_NAME
+    if offer.signature is not None and not (
+        path.is_file() and path.read_bytes() == offer.signature
+    ):
+        replace_file(path, offer.signature)
+
+
+def _stage(sender: Sender, offer: Offer, staging: Path, on_progress: OnProgress) -> None:
     """Bring every file of the manifest into `staging`, keeping what an earlier pull left there."""
     files = offer.manifest.all_files()
     total = sum(entry.bytes for entry in files)
@@ -120,13 +153,14 @@ def _stage(sender: Sender, offer: _Offer, staging: Path, on_progress: OnProgress
         raise InvalidBundle(
             f"{offer.name!r} states {total:,} bytes, more than the {MAX_BUNDLE_BYTES:,} we accept"
         )
-    if _local_manifest(staging) != offer.text:
+    if local_manifest(staging) != offer.text:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         (staging / MANIFEST_NAME).write_bytes(offer.text)
+    _write_signature(offer, staging)
     before = 0
     for entry in files:
-        path = _path(offer.name, *entry.path.split("/"))
+        path = path_of(offer.name, *entry.path.split("/"))
         Download(
             call=Call("GET", path, params={"sha256": entry.sha256}),
             entry=entry,
@@ -152,34 +186,5 @@ def _verify(path: Path, entry: BundleFile) -> None:
         ) from error
 
 
-def _path(name: str, *parts: str) -> str:
-    return "/models/" + "/".join(segment(part) for part in (name, *parts))
-
-
-def _only_student(sender: Sender) -> str:
-    students = sender.run(Conversation().models(), None)
-    if len(students) == 1:
-        return students[0].name
-    if not students:
-        raise NotFound("the server hands out no student: ask its operator for one")
-    names = ", ".join(student.name for student in students)
-    raise InvalidRequest(f"the server hands out several students: name one of {names}")
-
-
-def _manifest_text(sender: Sender, name: str, local: bytes | None) -> bytes:
-    """The server's manifest; the local one when the server says it has not changed."""
-    known = {} if local is None else {"If-None-Match": f'"{hashlib.sha256(local).hexdigest()}"'}
-    answer = sender.send(Call("GET", _path(name, MANIFEST_NAME), headers=known), None)
-    require_success(answer)
-    return local if answer.status == 304 and local is not None else answer.body
-
-
-def _local_manifest(directory: Path) -> bytes | None:
-    path = directory / MANIFEST_NAME
-    if not path.is_file() or path.stat().st_size > MAX_MANIFEST_BYTES:
-        return None
-    return path.read_bytes()
-
-
-def _silently(_have: int, _total: int) -> None:
+def silently(_have: int, _total: int) -> None:
     """No progress was asked for."""
