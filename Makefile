@@ -15,6 +15,8 @@ PHOTOS ?=
 DEMO_DATA ?= demo-data
 # torture: rows, or what their names begin with; empty means all of them.
 ONLY ?=
+# screenshots: where the pictures go, from here.
+OUT ?= screenshots
 # models: the root of the photographs the configurations name, the configurations, and where to.
 DATA ?=
 TEACHER_CONFIG ?= training/configs/teacher_lite2.yaml
@@ -32,8 +34,8 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-check install install-demo test test-service test-js test-slow torture lint lint-deploy \
-	bench models clean python-check
+.PHONY: help demo demo-check page page-if-node screenshots install install-demo test test-service test-js \
+	test-page test-slow torture lint lint-deploy bench models clean python-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,17 +45,26 @@ help: ## List the targets
 	@echo "  ONLY=ROWS      torture: some rows of the table (python -m tests.torture --list)"
 	@echo "  PYTHON=python3 the interpreter the virtual environments are made with (>= 3.11)"
 
-demo: install-demo ## Index a gallery, start the service, ask it three queries, stay up until Ctrl-C
+demo: install-demo page-if-node ## Index a gallery, start the service, ask it three queries, stay up until Ctrl-C
 	@$(DEMO_BIN)/lorgnette demo $(DEMO_ARGUMENTS)
 
 demo-check: install-demo ## The same, then exit: 0 only if every query found its photo
 	@$(DEMO_BIN)/lorgnette demo --check $(DEMO_ARGUMENTS)
 
+page: ## Build the web page that the service shows at / (needs Node 20)
+	@clients/page/build.sh
+
+page-if-node:
+	@! command -v node >/dev/null 2>&1 || clients/page/build.sh || true
+
+screenshots: install-demo page ## Pictures of the page in every state, in OUT (needs Node and Chromium)
+	@cd clients/page && npm run screenshots --silent -- $(call quoted,$(abspath $(OUT)))
+
 install: $(VENV)/.installed ## Create .venv with everything: service, training, export, development
 
 install-demo: $(DEMO_VENV)/.installed ## Create .venv-demo with the service alone: no torch
 
-test: lint test-service test-js ## What CI runs: lint, the walls without torch, every test but the slow
+test: lint test-service test-js test-page ## What CI runs: lint, the walls without torch, every test but the slow
 	$(BIN)/python -m pytest -m "not slow and not torture"
 
 test-service: install-demo ## Import and run the SDK and the service where there is no torch
@@ -61,6 +72,9 @@ test-service: install-demo ## Import and run the SDK and the service where there
 
 test-js: install ## The npm package: types, Node and a real Chromium (skipped where there is no Node)
 	@clients/test.sh js
+
+test-page: install-demo ## The web page in a real Chromium (skipped where there is no Node or Chromium)
+	@clients/test.sh page
 
 test-slow: install ## The tests heavier than a minute
 	$(BIN)/python -m pytest -m slow

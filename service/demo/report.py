@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lorgnette import Bundle, Encoder
+from service import defaults
 from service.demo.asking import Reply
 from service.demo.photographs import PHOTOGRAPHS, VIEWS, gallery_size
 from service.demo.queries import Query
@@ -116,6 +117,10 @@ class Report:
         """Say that the service stays up, and what to try from another terminal."""
         self._say("")
         self._say(f"The service stays at [bold]{url}[/] until Ctrl-C; API: {url}/openapi.json")
+        if (defaults.PAGE / defaults.PAGE_INDEX).is_file():
+            self._say(f"Search with your own photograph: open [bold]{url}[/] in a browser")
+        else:
+            self._say("Its web page is not built: that needs Node 20 or newer, then `make page`")
         self.command(["search", str(photo), "--server", url, "--bundle", str(student)])
 
     def interrupted(self) -> None:

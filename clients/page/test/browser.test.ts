@@ -1,7 +1,7 @@
-/** All tests of the page, in one process: they share a service and a browser. */
+/** All tests in a browser, in one process: they share a service and a browser. */
 
+import "./needs_chromium.js";
 import { after, afterEach } from "node:test";
-import "./budget.js";
 import "./searching.js";
 import "./mishaps.js";
 import "./model.js";
