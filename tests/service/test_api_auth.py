@@ -109,11 +109,13 @@ def house(
         yield House(client=client, data=data, keys=make_keys(data))
 
 
+@pytest.mark.torture_row("authorization")
 def test_the_matrix_knows_the_routes() -> None:
     paths = {path for _, path in routes()}
     assert {"/search", "/search/image", "/spaces", "/models", "/admin/reindex"} | OPEN <= paths
 
 
+@pytest.mark.torture_row("authorization")
 @pytest.mark.parametrize("who", ["search", "models", "metrics", "admin"])
 @pytest.mark.parametrize(("method", "path"), routes())
 def test_each_scope_opens_its_own_doors_only(
@@ -130,6 +132,7 @@ def test_each_scope_opens_its_own_doors_only(
         problem(response, 403, "forbidden")
 
 
+@pytest.mark.torture_row("authorization")
 @pytest.mark.parametrize("who", ["nobody", "expired", "revoked"])
 @pytest.mark.parametrize(("method", "path"), routes())
 def test_who_has_no_living_key_sees_only_the_health_checks(
@@ -146,6 +149,7 @@ def test_who_has_no_living_key_sees_only_the_health_checks(
             problem(response, 401, "unauthorized")
 
 
+@pytest.mark.torture_row("authorization")
 @pytest.mark.parametrize("authorization", [
     "Bearer wrong", "Bearer x y", "Bearer", "Basic " + SEARCH_KEY, SEARCH_KEY,
     f"Bearer {SEARCH_KEY}x", f"Bearer {SEARCH_KEY[:-1]}", f"Bearer {SEARCH_KEY.upper()}",
