@@ -39,60 +39,59 @@
 
 from __future__ import annotations
 
-Names = tuple[str, ...]
+from typing import ClassVar
 
 
 class LorgnetteError(Exception):
     """Base of the tree. `str(error)` says what was expected, what was found, and the way out."""
 
-    code = "error"
+    code: ClassVar[str] = "error"
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        """Give the class its code. One without travels as its parent."""
+        super().__init_subclass__()
+        if code is not None:
+            cls.code = code
 
 
-class InvalidInput(LorgnetteError):
+class InvalidInput(LorgnetteError, code="invalid-input"):
     """What the caller gave cannot be used; trying again unchanged will not help."""
 
-    code = "invalid-input"
 
-
-class InvalidImage(InvalidInput):
+class InvalidImage(InvalidInput, code="invalid-image"):
     """Not an image of a supported format, or one that ends too early."""
 
-    code = "invalid-image"
 
-
-class ImageTooLarge(InvalidImage):
+class ImageTooLarge(InvalidImage, code="image-too-large"):
     """More pixels than the cap; refused from the header, before anything was decoded."""
 
-    code = "image-too-large"
 
-
-class InvalidVector(InvalidInput):
+class InvalidVector(InvalidInput, code="invalid-vector"):
     """Wrong length, NaN or infinite (also after the cast to float16), or without direction."""
 
-    code = "invalid-vector"
 
-
-class InvalidRequest(InvalidInput):
+class InvalidRequest(InvalidInput, code="invalid-request"):
     """Any other part of a request or an argument that cannot be used."""
 
-    code = "invalid-request"
 
-
-class BodyTooLarge(InvalidRequest):
+class BodyTooLarge(InvalidRequest, code="body-too-large"):
     """The request body is longer than the server reads."""
 
-    code = "body-too-large"
 
+class SpaceMismatch(LorgnetteError, code="space-mismatch"):
+    """Vectors of two different spaces were about to be compared.
 
-class SpaceMismatch(LorgnetteError):
-    """Vectors of two spaces were about to be compared. students: names of bundles that fit.
-
-    expected: the space id(s) that the other side speaks. found: the one that was offered."""
-
-    code = "space-mismatch"
+    expected: the space id(s) the other side speaks. found: the one that was offered.
+    students: names of the bundles, served under `/models`, whose vectors would fit.
+    """
 
     def __init__(
-        self, message: str, *, expected: Names = (), found: str = "", students: Names = ()
+        self,
+        message: str,
+        *,
+        expected: tuple[str, ...] = (),
+        found: str = "",
+        students: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.expected = expected
@@ -100,151 +99,101 @@ class SpaceMismatch(LorgnetteError):
         self.students = students
 
 
-class InvalidBundle(LorgnetteError):
+class InvalidBundle(LorgnetteError, code="invalid-bundle"):
     """A bundle directory that is incomplete or whose manifest does not validate."""
 
-    code = "invalid-bundle"
 
-
-class BundleCorrupt(InvalidBundle):
+class BundleCorrupt(InvalidBundle, code="bundle-corrupt"):
     """A file's sha256 or size is not the one its manifest states."""
 
-    code = "bundle-corrupt"
 
-
-class InvalidSignature(InvalidBundle):
+class InvalidSignature(InvalidBundle, code="invalid-signature"):
     """A manifest or a release that is unsigned, or signed by none of the configured keys."""
 
-    code = "invalid-signature"
 
-
-class SdkTooOld(InvalidBundle):
+class SdkTooOld(InvalidBundle, code="sdk-too-old"):
     """The bundle's release needs a newer SDK than this one; what is held goes on."""
 
-    code = "sdk-too-old"
 
-
-class GoldenMismatch(InvalidBundle):
+class GoldenMismatch(InvalidBundle, code="golden-mismatch"):
     """This machine's runtime does not reproduce the bundle's golden vectors."""
 
-    code = "golden-mismatch"
 
-
-class ExportMismatch(InvalidBundle):
+class ExportMismatch(InvalidBundle, code="export-mismatch"):
     """An exported graph does not compute what the trained network computes; nothing was written."""
 
-    code = "export-mismatch"
 
-
-class RefusedByServer(LorgnetteError):
+class RefusedByServer(LorgnetteError, code="refused"):
     """The server understood the request and declined it."""
 
-    code = "refused"
 
-
-class Unauthorized(RefusedByServer):
+class Unauthorized(RefusedByServer, code="unauthorized"):
     """No key was sent, or one the server does not know."""
 
-    code = "unauthorized"
 
-
-class Forbidden(RefusedByServer):
+class Forbidden(RefusedByServer, code="forbidden"):
     """The key is known but does not open this door."""
 
-    code = "forbidden"
 
-
-class NotFound(RefusedByServer):
+class NotFound(RefusedByServer, code="not-found"):
     """No such item, model, job or route."""
 
-    code = "not-found"
 
-
-class Conflict(RefusedByServer):
+class Conflict(RefusedByServer, code="conflict"):
     """Something else is in the way, such as a running reindex; not retried automatically."""
 
-    code = "conflict"
 
-
-class TooManyRequests(RefusedByServer):
+class TooManyRequests(RefusedByServer, code="too-many-requests"):
     """Rate limited. The client has already waited and retried as often as it was told to."""
 
-    code = "too-many-requests"
 
-
-class Unreachable(LorgnetteError):
+class Unreachable(LorgnetteError, code="unreachable"):
     """No answer was had from the server."""
 
-    code = "unreachable"
 
-
-class Unavailable(Unreachable):
+class Unavailable(Unreachable, code="unavailable"):
     """The server is up but not ready: loading, draining or overloaded."""
 
-    code = "unavailable"
 
-
-class ServerFault(Unreachable):
+class ServerFault(Unreachable, code="server-fault"):
     """The server failed while answering; its log holds the cause under the request id."""
 
-    code = "server-fault"
 
-
-class TimedOut(Unreachable):
+class TimedOut(Unreachable, code="timed-out"):
     """The time allowed for the call ran out."""
 
-    code = "timed-out"
 
-
-class InvalidConfiguration(LorgnetteError):
+class InvalidConfiguration(LorgnetteError, code="invalid-configuration"):
     """Settings, an environment variable or a command line that cannot work."""
 
-    code = "invalid-configuration"
 
-
-class MissingExtra(InvalidConfiguration):
+class MissingExtra(InvalidConfiguration, code="missing-extra"):
     """An optional part of the application is not installed."""
 
-    code = "missing-extra"
 
-
-class InvalidDataset(InvalidConfiguration):
+class InvalidDataset(InvalidConfiguration, code="invalid-dataset"):
     """A data set that is incomplete, in another layout than expected, or has broken labels."""
 
-    code = "invalid-dataset"
 
-
-class UnsafeFile(InvalidDataset):
+class UnsafeFile(InvalidDataset, code="unsafe-file"):
     """An archive or a pickle that would do more than hold data; nothing of it was used."""
 
-    code = "unsafe-file"
 
-
-class ChecksumMismatch(InvalidDataset):
+class ChecksumMismatch(InvalidDataset, code="checksum-mismatch"):
     """A download has not the checksum, or the length, of the file that was expected."""
 
-    code = "checksum-mismatch"
 
-
-class GalleryBusy(LorgnetteError):
+class GalleryBusy(LorgnetteError, code="gallery-busy"):
     """Another process is writing to this gallery."""
 
-    code = "gallery-busy"
 
-
-class InvalidGallery(LorgnetteError):
+class InvalidGallery(LorgnetteError, code="invalid-gallery"):
     """A data directory, catalogue or generation that cannot be read or trusted."""
 
-    code = "invalid-gallery"
 
-
-class DiskFull(LorgnetteError):
+class DiskFull(LorgnetteError, code="disk-full"):
     """No space left to write to; what was acknowledged before is kept."""
 
-    code = "disk-full"
 
-
-class NotEnoughMemory(LorgnetteError):
+class NotEnoughMemory(LorgnetteError, code="not-enough-memory"):
     """The work needs more memory than there is; it was refused, or ended with nothing changed."""
-
-    code = "not-enough-memory"
