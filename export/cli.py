@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.quantise_cli import (
+    CalibrationOption,
+    EvaluateOption,
+    GalleryOption,
+    SplitsOption,
+    show,
+)
 from lorgnette.errors import InvalidConfiguration
 
 if TYPE_CHECKING:
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from lorgnette.manifest import Variant
 
 VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "net", "pre")
+ALL_VARIANTS: tuple[Variant, ...] = (*VARIANTS, "int8")
 
 RunArgument = Annotated[
     Path, typer.Argument(help="The --out of `lorgnette train` or `lorgnette whiten`.")
@@ -30,7 +39,8 @@ VariantsOption = Annotated[
     str,
     typer.Option(
         help="Which files, by commas. fp16: the default download; fp32: twice its size; net and "
-        "pre: for accelerators and bulk embedding."
+        "pre: for accelerators and bulk embedding; int8: a quarter, fast on native CPUs, needs "
+        "--calibration and --evaluate."
     ),
 ]
 PhotosOption = Annotated[
@@ -47,26 +57,65 @@ def export(
     version: VersionOption = None,
     variants: VariantsOption = ",".join(VARIANTS),
     photos: PhotosOption = None,
+    calibration: CalibrationOption = None,
+    evaluate: EvaluateOption = None,
+    splits: SplitsOption = None,
+    gallery: GalleryOption = None,
     force: ForceOption = False,
 ) -> None:
     """Write a trained model as a bundle: ONNX files, golden vectors, a manifest.
 
-    Every file is compared with the trained network before anything is written.
+    Every file is compared with the trained network before anything is written. int8 is added to
+    the bundle then, as `lorgnette quantise` does it.
 
-    Example: lorgnette export runs/student --out models/student
+    \b
+    Examples:
+      lorgnette export runs/student --out models/student
+      lorgnette export runs/student --out models/student --variants fp16,int8,net,pre \\
+        --calibration ~/photos/pool --evaluate ~/photos/mugs --gallery models/teacher
     """
     from export.run import Labels, run
 
+    asked = _parsed(variants)
+    add_int8 = _int8(asked, calibration, evaluate, splits=splits, gallery=gallery)
     _show(
         run(
             run_dir,
             out=out,
             labels=Labels(name=_named("--name", name), version=_named("--version", version)),
-            variants=_parsed(variants),
+            variants=tuple(variant for variant in asked if variant != "int8"),
             photographs=photos,
             replace=force,
         )
     )
+    add_int8(out)
+
+
+def _int8(
+    asked: tuple[Variant, ...],
+    calibration: Path | None,
+    evaluate: Path | None,
+    *,
+    splits: Path | None,
+    gallery: Path | None,
+) -> Callable[[Path], None]:
+    """What adds int8 to the finished bundle, its photographs listed now; nothing if not asked."""
+    if "int8" not in asked:
+        if any(given is not None for given in (calibration, evaluate, splits, gallery)):
+            raise InvalidConfiguration(
+                "--calibration, --evaluate, --splits and --gallery are for int8, which --variants "
+                "does not name: add it, or leave them out"
+            )
+        return lambda out: None
+    from export.int8_recall import Judge, read_judge
+    from export.quantise import add_int8, require_photographs
+    from export.samples import calibration_samples
+
+    photographs, judged = require_photographs(calibration, evaluate)
+    judge = Judge(judged, splits=splits, gallery=gallery)
+    read_judge(judge)
+    calibration_samples(photographs)
+    return lambda out: show(add_int8(out, out=out, calibration=photographs, judge=judge))
 
 
 def _named(option: str, value: str | None) -> str | None:
@@ -81,16 +130,16 @@ def _named(option: str, value: str | None) -> str | None:
 
 
 def _parsed(text: str) -> tuple[Variant, ...]:
-    """The variants of a comma-separated list, in the order of `VARIANTS`."""
+    """The variants of a comma-separated list, in the order of `ALL_VARIANTS`."""
     asked = {part.strip() for part in text.split(",")}
-    unknown = sorted(asked - set(VARIANTS))
+    unknown = sorted(asked - set(ALL_VARIANTS))
     if unknown:
         raise InvalidConfiguration(
-            f"--variants: expected some of {','.join(VARIANTS)}, found {unknown[0]!r}"
+            f"--variants: expected some of {','.join(ALL_VARIANTS)}, found {unknown[0]!r}"
         )
     if not asked & {"fp32", "fp16"}:
         raise InvalidConfiguration("--variants: a bundle needs fp16 or fp32, which devices run")
-    return tuple(variant for variant in VARIANTS if variant in asked)
+    return tuple(variant for variant in ALL_VARIANTS if variant in asked)
 
 
 def _show(packaged: Packaged) -> None:

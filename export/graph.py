@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -53,8 +55,12 @@ def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
     return fixed
 
 
-def with_fp16_storage(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_fp16_storage(
+    model: onnx.ModelProto, *, keep: Collection[str] = frozenset()
+) -> onnx.ModelProto:
     """With large float32 initialisers stored as float16, and cast to float32 when loaded.
+
+    keep: names of initialisers that stay as they are.
 
     Half the bytes; the arithmetic stays float32. Runtimes fold the casts when they open the file.
     An initialiser with a value beyond float16's range stays as it is.
@@ -62,7 +68,7 @@ def with_fp16_storage(model: onnx.ModelProto) -> onnx.ModelProto:
     halved = _copy_of(model)
     initializers, casts = [], []
     for entry in halved.graph.initializer:
-        half = _as_fp16(entry)
+        half = None if entry.name in keep else _as_fp16(entry)
         if half is None:
             initializers.append(entry)
         else:

@@ -27,6 +27,7 @@ FILE_NAMES: dict[Variant, str] = {
     "fp16": "model.fp16.onnx",
     "net": "net.onnx",
     "pre": "pre.onnx",
+    "int8": "model.int8.onnx",
 }
 
 
@@ -86,7 +87,7 @@ def package(
     files = {name: png_bytes(pixels) for name, pixels in images.items()}
     files |= {FILE_NAMES[variant]: contents[variant] for variant in request.variants}
     manifest = _manifest(spec, request, files=files, vectors=vectors)
-    return Packaged(bundle=_written(request, manifest, files), report=report)
+    return Packaged(bundle=write_bundle(request.out, manifest, files), report=report)
 
 
 _EMBEDDINGS: tuple[Embedding, ...] = ("fp32", "fp16", "net")
@@ -112,21 +113,26 @@ def _manifest(
         version=request.version,
         space=spec.space,
         input=spec.network.input,
-        files={v: _entry(FILE_NAMES[v], files[FILE_NAMES[v]]) for v in request.variants},
+        files={v: entry_of(FILE_NAMES[v], files[FILE_NAMES[v]]) for v in request.variants},
         golden=tuple(
-            Golden(image=_entry(name, files[name]), vector_b64=vector)
+            Golden(image=entry_of(name, files[name]), vector_b64=vector)
             for name, vector in vectors.items()
         ),
         provenance=spec.provenance,
     )
 
 
-def _entry(path: str, content: bytes) -> BundleFile:
-    return BundleFile(path=path, sha256=sha256_of(content), bytes=len(content), recall_delta=None)
+def entry_of(path: str, content: bytes, *, recall_delta: float | None = None) -> BundleFile:
+    """A file as the manifest lists it."""
+    digest = sha256_of(content)
+    return BundleFile(path=path, sha256=digest, bytes=len(content), recall_delta=recall_delta)
 
 
-def _written(request: Request, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    out = request.out
+def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Put a bundle at `out`, replacing one that is there: whole, after its golden check, or not.
+
+    files: contents by relative path. Raises `DiskFull` and `InvalidConfiguration`.
+    """
     try:
         with staged(out, {**files, MANIFEST_NAME: manifest.dump().encode()}) as staging:
             _check(Bundle.open(staging))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from export.package import Packaged, Request, package
+from export.progress import progress_bar
 from export.publish import require_free
 from export.samples import photograph_samples, synthetic_samples
 from export.to_onnx import build_graphs
@@ -56,7 +54,7 @@ def run(
         variants=variants,
         replace=replace,
     )
-    with _progress() as progress:
+    with progress_bar() as progress:
         backbone = spec.network.backbone
         task = progress.add_task(f"tracing {backbone} (up to half a minute)", total=None)
         graphs = build_graphs(embedder, spec.network.input)
@@ -69,15 +67,3 @@ def run(
             samples=samples,
             on_image=lambda: progress.advance(task),
         )
-
-
-def _progress() -> Progress:
-    """A spinner with a bar and the time, on stderr."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

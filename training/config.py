@@ -24,8 +24,11 @@ from training.yaml_file import read_yaml
 MADE = ("model.json", "checkpoint.pt")
 """What a run leaves in its --out that must not be mistaken for another's."""
 
-Amp = Literal["none", "bf16", "fp16"]
-"""The network's arithmetic; similarities and losses are float32 always."""
+Amp = Literal["none", "bf16", "fp16", "int8"]
+"""The network's arithmetic; similarities and losses are float32 always.
+
+int8: simulated, for a student whose int8 variant loses too much; see `training.quantise`.
+"""
 
 
 class Running(Frozen):

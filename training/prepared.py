@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,9 +16,11 @@ from training.data.augment import normalise
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
 from training.optimiser_spec import Optimiser
+from training.quantise import FakeInt8
 
 DTYPES: dict[Amp, torch.dtype] = {
     "none": torch.float32,
+    "int8": torch.float32,
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
@@ -37,7 +42,7 @@ class Prepared(nn.Module):
         """
         place = next(self.network.parameters()).device
         prepared = normalise(images.to(place), self.spec)
-        with torch.autocast(place.type, DTYPES[self.amp], enabled=self.amp != "none"):
+        with _precision(self.amp, place.type):
             rows = self._rows(prepared)
         if rows.dtype == torch.float32:
             return rows
@@ -56,6 +61,14 @@ class Prepared(nn.Module):
                 "say optimiser.norms: frozen and model.head.batch_norm: false"
             ) from error
         return rows
+
+
+@contextmanager
+def _precision(amp: Amp, device: str) -> Iterator[None]:
+    dtype = DTYPES[amp]
+    rounding = FakeInt8() if amp == "int8" else nullcontext()
+    with rounding, torch.autocast(device, dtype, enabled=dtype != torch.float32):
+        yield
 
 
 def trained_view(student: Embedder, spec: Optimiser) -> Embedder:

@@ -102,7 +102,7 @@ def open_teacher(
     if (directory / MANIFEST_NAME).exists():
         bundle = Bundle.open(directory)
         _require_teacher(directory, bundle.manifest.role, bundle.space, dim=dim)
-        return OnnxTeacher(Encoder(bundle), threads)
+        return OnnxTeacher(Encoder(bundle, variant=bundle.default_variant()), threads)
     embedder, spec = load_model(directory)
     _require_teacher(directory, spec.role, spec.space, dim=dim)
     return TorchTeacher(embedder.to(device), spec)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lorgnette.manifest import Variant
 from training.evaluation.names import BenchmarkName
 from training.evaluation.options import DATASET, GALLERY, QUERY, SPLITS, WORKERS
 
@@ -19,6 +20,10 @@ DatasetOption = Annotated[Path | None, DATASET]
 SplitsOption = Annotated[Path | None, SPLITS]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Also write the figures to this file.")
+]
+VariantOption = Annotated[
+    Variant | None,
+    typer.Option("--variant", help="--dataset: the student's variant [fp16], such as int8."),
 ]
 WorkersOption = Annotated[int, WORKERS]
 BenchmarkOption = Annotated[
@@ -76,6 +81,7 @@ def evaluate(
     query: QueryOption = None,
     dataset: DatasetOption = None,
     splits: SplitsOption = None,
+    variant: VariantOption = None,
     benchmark: BenchmarkOption = None,
     root: RootOption = None,
     distractors: DistractorsOption = None,
@@ -97,7 +103,7 @@ def evaluate(
     Examples:
       lorgnette evaluate --gallery models/teacher --query models/student --dataset ~/photos/mugs
       lorgnette evaluate --gallery models/teacher --query models/student \\
-        --dataset ~/photos/mugs --splits splits.tsv --json figures.json
+        --dataset ~/photos/mugs --splits splits.tsv --variant int8 --json figures.json
       lorgnette evaluate --gallery runs/teacher --query runs/student --benchmark roxford5k \\
         --root ~/data --image-size 1024 --scales 1,0.7071,0.5 --ranks ranks.npz
     """
@@ -112,10 +118,13 @@ def evaluate(
         from training.evaluation.folder_report import report
         from training.evaluation.stored_rows import opened_store
 
-        teacher, student = (open_encoder(path, resolution=None) for path in (gallery, query))
+        teacher = open_encoder(gallery, resolution=None)
+        student = open_encoder(query, resolution=None, variant=variant)
         with opened_store(vectors, workers=workers) as store:
             report(teacher, student, dataset, splits=splits, json_out=json_out, store=store)
     elif benchmark is not None:
+        if variant is not None:
+            raise typer.BadParameter("--variant is for --dataset, not for --benchmark")
         if splits is not None or root is None or (gallery or query) is None:
             raise typer.BadParameter(
                 "--benchmark needs --root, and --gallery or --query or both; --splits is for "

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from lorgnette.bundle import MANIFEST_NAME, Bundle
 from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration, SpaceMismatch
-from lorgnette.manifest import Role, Space
+from lorgnette.manifest import Role, Space, Variant
 from training.evaluation.shots import Shot, read_shot
 
 
@@ -68,10 +68,13 @@ class Resolution:
 
 
 class BundleEncoder:
-    """A bundle through the SDK, as on a device and in the service."""
+    """A bundle through the SDK, as on a device and in the service.
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._encoder = Encoder(bundle)
+    variant: None takes the default download, fp16, on every machine: figures are comparable.
+    """
+
+    def __init__(self, bundle: Bundle, *, variant: Variant | None = None) -> None:
+        self._encoder = Encoder(bundle, variant=variant or bundle.default_variant())
         self._encoder.check()
         manifest = bundle.manifest
         self.origin = Origin(
@@ -88,14 +91,22 @@ class BundleEncoder:
         return self._encoder.encode_pixels(read_shot(shot).pixels)
 
 
-def open_encoder(directory: Path, *, resolution: Resolution | None) -> ShotEncoder:
+def open_encoder(
+    directory: Path, *, resolution: Resolution | None, variant: Variant | None = None
+) -> ShotEncoder:
     """Open a bundle, or the --out of `lorgnette whiten` or `lorgnette train`.
 
     resolution: for a run only; None: squashed to the size it was made for, as its bundle does.
-    Raises `InvalidConfiguration` when a bundle is asked for another size than its graph's,
-    `InvalidBundle` when the directory holds neither.
+    variant: for a bundle only; None: its default download.
+    Raises `InvalidConfiguration` when a bundle is asked for another size than its graph's, or a
+    run for a variant, `InvalidBundle` when the directory holds neither.
     """
     if not (directory / MANIFEST_NAME).exists():
+        if variant is not None:
+            raise InvalidConfiguration(
+                f"{directory} is no bundle, so it has no variant {variant!r}: export it first, or "
+                "leave --variant out"
+            )
         from training.evaluation.run_encoder import open_run
 
         return open_run(directory, resolution=resolution)
@@ -104,7 +115,7 @@ def open_encoder(directory: Path, *, resolution: Resolution | None) -> ShotEncod
             f"{directory} is a bundle: its graph resizes by itself, so --image-size and --scales "
             "cannot be kept; leave them out, or give the --out of `lorgnette train`"
         )
-    return BundleEncoder(Bundle.open(directory))
+    return BundleEncoder(Bundle.open(directory), variant=variant)
 
 
 def require_a_pair(teacher: Origin, student: Origin) -> None:

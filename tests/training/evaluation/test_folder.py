@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from lorgnette.alignment import learn_alignment
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidConfiguration, SpaceMismatch
+from lorgnette.errors import InvalidBundle, InvalidConfiguration, SpaceMismatch
 from tests.tiny_bundle import write_tiny_bundle
 from training.evaluation.aligning import aligned_queries
 from training.evaluation.cli import evaluate as evaluate_command
@@ -140,6 +140,23 @@ def test_without_splits_it_leaves_one_out_and_warns(
     assert result.exit_code == 0, result.output
     assert "leave-one-out" in result.output
     assert "12 queries" in result.output
+
+
+def test_a_variant_is_the_students_and_only_of_a_bundle(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    _write_classes(tmp_path / "things")
+    arguments = ["--gallery", teacher.directory, "--dataset", tmp_path / "things"]
+    asked = [*arguments, "--query", student.directory, "--variant"]
+    lacking = CliRunner().invoke(_app(), [str(a) for a in [*asked, "int8"]])
+    assert isinstance(lacking.exception, InvalidBundle)
+    assert "no variant 'int8'" in str(lacking.exception)
+    held = CliRunner().invoke(_app(), [str(a) for a in [*asked, student.default_variant()]])
+    assert held.exit_code == 0, held.output
+    run = [*arguments, "--query", tmp_path, "--variant", "int8"]
+    of_a_run = CliRunner().invoke(_app(), [str(a) for a in run])
+    assert isinstance(of_a_run.exception, InvalidConfiguration)
+    assert "no bundle" in str(of_a_run.exception)
 
 
 def _evaluated(gallery: Bundle, query: Bundle, folder: Path) -> Evaluation:
