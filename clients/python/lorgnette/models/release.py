@@ -14,7 +14,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import InvalidBundle, SdkTooOld
+from lorgnette.manifest import Sha256
 
 RELEASE_NAME = "release.json"
 MAX_RELEASE_BYTES = 64 * 1024
@@ -27,7 +29,7 @@ class Release(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     schema_version: Literal[1]
-    manifest_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    manifest_sha256: Sha256
     min_sdk: Annotated[str, Field(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
     rollout_percent: Annotated[int, Field(ge=0, le=100)]
 
@@ -39,9 +41,10 @@ class Release(BaseModel):
         try:
             release = cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise InvalidBundle(f"{origin} does not validate at {where}: {first['msg']}") from error
+            where, why = first_fault(error)
+            raise InvalidBundle(
+                f"{origin} does not validate at {where or 'the document'}: {why}"
+            ) from error
         if release.manifest_sha256 != manifest_sha256:
             raise InvalidBundle(
                 f"{origin} is the release of another manifest: let the operator run "
@@ -76,7 +79,8 @@ def sdk_version() -> str:
     return version("lorgnette")
 
 
-def _ordered(text: str) -> tuple[int, ...]:
-    """The numbers of a version; a suffix such as `rc1` counts as the version itself."""
-    found = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else (0,)
+def _ordered(text: str) -> tuple[int, int, int]:
+    """The first three numbers of a version; a suffix such as `rc1` counts as the version itself."""
+    found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
+    major, minor, patch = found.groups(default="0") if found else ("0", "0", "0")
+    return int(major), int(minor), int(patch)
