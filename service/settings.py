@@ -13,6 +13,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.image import MAX_PIXELS
 from service import defaults
@@ -161,11 +162,9 @@ def load_settings(**given: object) -> Settings:
     try:
         return Settings(_secrets_dir=_secrets_dir(), **chosen)  # type: ignore[call-arg, arg-type]
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
+        name, why = first_fault(error)
         where = f"setting {name} ({ENV_PREFIX}{name.upper()}): " if name else ""
-        raise InvalidConfiguration(where + message) from None
+        raise InvalidConfiguration(where + why) from None
 
 
 def _secrets_dir() -> Path | None:

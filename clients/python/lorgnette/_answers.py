@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from lorgnette import errors
+from lorgnette._faults import first_fault
 from lorgnette.error_codes import by_code
 from lorgnette.errors import LorgnetteError, ServerFault, SpaceMismatch, TimedOut, Unreachable
 from lorgnette.manifest import Space
@@ -55,12 +56,11 @@ def parse(answer: Answer, model: type[M]) -> M:
     try:
         return model.model_validate_json(answer.body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        where, why = first_fault(error)
         raise ServerFault(
             f"{answer.url} answered {answer.status} with something that is not a "
-            f"{model.__name__} ({where}: {first['msg']}): is this the address of a lorgnette "
-            f"service? {_quoted(answer.body)}"
+            f"{model.__name__} ({where or 'the document'}: {why}): is this the address of a "
+            f"lorgnette service? {_quoted(answer.body)}"
         ) from error
 
 

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from pydantic import JsonValue, ValidationError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import InvalidRequest
 from lorgnette.filters import Filter, filter_text
 from lorgnette.wire import Options, PackedVectors, Rerank, SearchRequest
@@ -72,6 +73,6 @@ def _plain(given: SearchOptions) -> dict[str, object]:
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = str(first["loc"][0]) if first["loc"] else "the options"
-    return InvalidRequest(f"{where}: {first['msg'].removeprefix('Value error, ')}")
+    where, why = first_fault(error)
+    # Below the option pydantic names the kinds it tried: types, not places.
+    return InvalidRequest(f"{where.partition('.')[0] or 'the options'}: {why}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import (
     BundleCorrupt,
     InvalidBundle,
@@ -128,9 +129,10 @@ def parse_manifest(text: bytes, *, origin: str) -> Manifest:
     try:
         return Manifest.parse(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InvalidBundle(f"{origin} does not validate at {where}: {first['msg']}") from error
+        where, why = first_fault(error)
+        raise InvalidBundle(
+            f"{origin} does not validate at {where or 'the document'}: {why}"
+        ) from error
 
 
 def sha256_of(path: Path) -> str:
