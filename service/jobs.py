@@ -18,18 +18,18 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from lorgnette.bundle import read_manifest
 from lorgnette.error_codes import by_code
-from lorgnette.errors import Conflict, NotFound
+from lorgnette.errors import Conflict, LorgnetteError, NotFound
 from lorgnette.wire import PROBLEM_TYPE, Job, Problem
 from service.gallery import answers, footprint
 from service.gallery.answers import Token
-from service.gallery.catalogue import Catalogue
+from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import disk_errors, is_unlocked, refuse_if_writing
 from service.gallery.statements import now
 
@@ -244,7 +244,24 @@ def _spawn(data: Path, job_id: str, plan: ReindexPlan, *, keep_open: BinaryIO) -
             start_new_session=True,
             pass_fds=(keep_open.fileno(),),
         )
-    threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
+    reap = threading.Thread(target=_reap, args=(process, data, job_id), daemon=True)
+    reap.start()
+
+
+def _reap(process: subprocess.Popen[bytes], data: Path, job_id: str) -> None:
+    """Wait for its end. One that a signal ended could not say so: this does."""
+    number = -process.wait()
+    if number <= 0 or not (data / CATALOGUE_NAME).is_file():
+        return
+    detail = f"signal {number} ended the job's process; did memory run out? What it did is kept"
+    cause = json.dumps({"code": LorgnetteError.code, "detail": f"{detail}: resume the job"})
+    with suppress(LorgnetteError), closing(Catalogue.open(data)) as open_, open_.writing() as sql:
+        if not _is_alive(data / JOBS_NAME, job_id):  # it may have been resumed
+            sql.execute(
+                "UPDATE jobs SET state = 'interrupted', error = ?, revision = revision + 1"
+                " WHERE id = ? AND state IN (?, ?)",
+                (cause, job_id, *_UNFINISHED),
+            )
 
 
 def _is_alive(folder: Path, job_id: str) -> bool:

@@ -109,6 +109,10 @@ def test_a_killed_job_reads_interrupted_and_the_next_one_may_start(
     monkeypatch.undo()
     os.kill(started[0], signal.SIGKILL)
     assert wait_for(catalogue, job, ended).state == "interrupted"
+    told = wait_for(catalogue, job, lambda job: job.error is not None)
+    assert told.state == "interrupted"
+    assert told.error is not None
+    assert "signal 9" in told.error.detail
     assert generations.read_current(data).keys() != {other_teacher.space.id}
     again = start(data, other_teacher)
     assert wait_for(catalogue, again, ended).state == "succeeded"
@@ -137,7 +141,7 @@ def test_a_bug_in_a_job_is_told_too(
             jobs._insert(connection, data / "jobs", job_id, plan=plan_of(teacher))
         monkeypatch.setattr(job_process, "reindex", explode)
         with pytest.raises(ZeroDivisionError):
-            reindex_as_job(data, teacher.directory, options=Options(), job_id=job_id)
+            reindex_as_job(data, teacher.directory, students=(), options=Options(), job_id=job_id)
         job = get_job(catalogue, job_id)
     assert job.state == "failed"
     assert job.error is not None
