@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import {
-  Bundle, cosine, GoldenMismatch, InvalidImage, MissingExtra, type GoldenCase,
+  Bundle, cosine, GoldenMismatch, InvalidImage, MissingExtra, type BundleFile,
+  type GoldenCase,
 } from "lorgnette";
 import { NodeEncoder, openBundle, sharpDecoder } from "lorgnette/node";
 import { fromBase64, fromBytes } from "../dist/vectors.js";
+import { fastVariant } from "../dist/node/encoder.js";
+import { namesDotProduct } from "../dist/node/processor.js";
 import { decodePlainPng } from "../dist/png.js";
 import { backend, inRepository } from "./support/backend.js";
 import type { Expected } from "./support/expected.js";
@@ -58,10 +61,27 @@ test("what is no photograph is refused in one sentence", async () => {
   await assert.rejects(shipped.encode("nowhere.jpg"), InvalidImage);
 });
 
-test("the variant is the fastest that keeps the recall", async () => {
-  const { bundle } = shipped;
-  assert.equal(shipped.variant, "fp16");
-  await assert.rejects(NodeEncoder.open(bundle, { variant: "int8" }), /has no variant int8, only/);
+test("int8 is taken where it is fast and loses at most a point, else fp16", async () => {
+  const { manifest } = shipped.bundle;
+  const { fp16 } = manifest.files as { fp16: BundleFile };
+  const offering = (recall_delta: number | null): Bundle => {
+    const int8 = { ...fp16, path: "model.int8.onnx", recall_delta };
+    const files = { fp16, int8 };
+    return new Bundle({ ...manifest, files }, (wanted) => shipped.bundle.read(wanted));
+  };
+  const chosen = [0.01, -0.002, 0.011, null].map((lost) => fastVariant(offering(lost), true));
+  assert.deepEqual(chosen, ["int8", "int8", "fp16", "fp16"]);
+  assert.equal(fastVariant(offering(0), false), "fp16");
+  const fp16Alone = new Bundle({ ...manifest, files: { fp16 } }, (f) => shipped.bundle.read(f));
+  assert.equal(fastVariant(fp16Alone, true), "fp16");
+  const asked = NodeEncoder.open(fp16Alone, { variant: "int8" });
+  await assert.rejects(asked, /has no variant int8, only fp16/);
+});
+
+test("an instruction is found among the flags, and nowhere else", () => {
+  assert.ok(namesDotProduct("model name: x\nflags\t\t: fpu avx512_vnni sse\n"));
+  assert.ok(namesDotProduct("Features\t: fp asimd asimddp\n"));
+  assert.ok(!namesDotProduct("flags: fpu avx2\nmodel name: avx512_vnni\n"));
 });
 
 test("an encoder without a decoder takes pixels alone", async () => {
