@@ -6,17 +6,23 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
+from lorgnette.bundle import Bundle
 from tests.conftest import ROOT
-from tests.fuzz.expected import MAKERS
+from tests.fuzz.expected import MAKERS, QUERIES
 from tests.fuzz.mutations import mutated
+from tests.service.gallery_rows import SPACE
+from tests.service.test_serve import served
 from tests.torture.figures import RecordFigure
 
 AT_LENGTH = {"gallery": 900, "snapshot": 500, "keys": 200, "bundle": 400}
@@ -136,3 +142,42 @@ def test_2_000_damaged_files_are_refused_by_name_or_do_no_harm(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, record_figure: RecordFigure
 ) -> None:
     check(tmp_path, kind, AT_LENGTH[kind], monkeypatch, record_figure)
+
+
+LIVE_POLLS_S = 0.7
+"""Longer than the service waits until it looks again."""
+
+
+@pytest.mark.torture
+@pytest.mark.torture_row("files")
+def test_a_running_service_survives_damage_under_its_feet(
+    tmp_path: Path, student: Bundle, monkeypatch: pytest.MonkeyPatch, record_figure: RecordFigure
+) -> None:
+    data, away = tmp_path / "data", tmp_path / "away"
+    MAKERS["snapshot"](data, monkeypatch)
+    options = ("--data", str(data), "--student", str(student.directory), "--port", "0")
+    body = {"space": SPACE.id, "vectors": QUERIES.tolist(), "k": 100}
+    with served(*options) as (process, url), httpx.Client(base_url=url, timeout=20) as client:
+        assert process.stderr is not None
+        # A log nobody reads fills its pipe, and then the service waits.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        right = client.post("/search", json=body).json()["results"]
+        files = sorted(path for path in data.rglob("*") if path.is_file() and path.stat().st_size)
+        random, answers = np.random.default_rng(0), Counter[int]()
+        for turn in range(40):
+            chosen = files[turn % len(files)]
+            content = mutated(chosen.read_bytes(), random, other=files[0].read_bytes())
+            chosen.rename(away)
+            chosen.write_bytes(content)
+            until = time.monotonic() + LIVE_POLLS_S
+            while time.monotonic() < until:
+                answered = client.post("/search", json=body)
+                answers[answered.status_code] += 1
+                wrong = answered.status_code == 200 and answered.json()["results"] != right
+                assert not wrong, f"{chosen} was served"
+                assert process.poll() is None, chosen
+            away.replace(chosen)
+    record_figure("damaged while served", 40, fold=sum)
+    record_figure("answers meanwhile", answers.total(), fold=sum)
+    record_figure("right", answers[200], fold=sum)
+    assert answers[200] > 0
