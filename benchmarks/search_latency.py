@@ -1,130 +1,99 @@
-"""What HTTP, JSON and metadata cost on top of the FAISS scan they carry.
+"""What HTTP, JSON and metadata cost on top of the FAISS scan they carry, at concurrency 1.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/search_latency.py [--json FILE]
+    .venv/bin/python benchmarks/search_latency.py [--small] [--json FILE]
 
-Three callers ask the same query in turn, so that a drifting machine treats them alike: FAISS in
-this process (the floor), the service through the SDK, and the service's `/healthz` (what a
-request costs that searches nothing). Vectors are random: the figure is time, not recall.
+FAISS in this process is the floor. The service is asked by prepared bytes (what the server itself
+costs): JSON of numbers, JSON of base64, and raw; then through the SDK; and its `/healthz`, which
+searches nothing. They take turns with the same query.
 """
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-COUNT, DIM, K = 10_000, 512, 10
+import faiss
+import httpx
+
+from benchmarks import common, serving
+from lorgnette import Client
+from lorgnette.vectors import to_base64, to_bytes
+
+DIM = 512
+FLOOR = "FAISS in process"
 
 
 def main() -> None:
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        sys.exit("run me with OMP_NUM_THREADS=1 in the environment: FAISS reads it when it loads")
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), rounds=options.rounds)
-    report = {"figures": figures, "conditions": conditions(options.rounds)}
-    for name, row in figures.items():
-        print(f"{name:28s} p50 {row['p50_ms']:7.3f} ms   p90 {row['p90_ms']:7.3f} ms")
-    floor, ours = figures["FAISS in process"], figures["POST /search through the SDK"]
-    print(f"over the floor: {ours['p50_ms'] - floor['p50_ms']:.3f} ms at p50")
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    options = common.options_of(__doc__)
+    count, rounds = (2_000, 20) if options.small else (10_000, 1_500)
+    rows, queries = common.clustered(count), common.clustered(rounds, seed=2)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        space = serving.filled(folder, rows, factory="Flat")
+        index = faiss.IndexFlatIP(DIM)
+        index.add(rows)
+        with serving.serving(folder) as url, asyncio.Runner() as runner:
+            wire = runner.run(serving.Wire.open(url))
+            forms = {form: _framed(url, space.id, queries, form) for form in _FORMS}
 
+            def asked(form: str) -> common.Call:
+                return lambda n: runner.run(wire.ask(forms[form][n]))
 
-def measure(folder: Path, *, rounds: int) -> dict[str, dict[str, float]]:
-    import faiss
-    import httpx
-    import numpy as np
-
-    from lorgnette import Client
-    from service.gallery.catalogue import Catalogue
-    from service.gallery.publish import publish
-    from service.gallery.records import NewItem, Stamp
-    from tests.tiny_bundle import write_tiny_bundle
-
-    space = write_tiny_bundle(folder / "student", role="query", dim=DIM).space
-    rows = np.random.default_rng(0).standard_normal((COUNT, DIM)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    catalogue = Catalogue.open(folder / "data")
-    stamp = Stamp(size=1, mtime_ns=1)
-    items = [
-        NewItem(id=f"item {n}", source="", stamp=stamp, metadata={"n": n}, vector=row)
-        for n, row in enumerate(rows)
-    ]
-    catalogue.upsert(space, items)
-    publish(catalogue, folder / "data", space, factory="Flat", recall_gate=0.95)
-    catalogue.close()
-    index = faiss.IndexFlatIP(DIM)
-    index.add(rows)
-
-    command = [sys.executable, "-m", "lorgnette", "serve", "--data", str(folder / "data")]
-    command += ["--student", str(folder / "student"), "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as child:
-        assert child.stdout is not None
-        try:
-            url = next(word for word in child.stdout.readline().split() if "://" in word)
             with Client(url) as client, httpx.Client(base_url=url) as http:
-                return interleaved(
+                figures = common.interleaved(
                     {
-                        "FAISS in process": lambda query: index.search(query, K),
-                        "POST /search through the SDK": lambda query: client.search_vectors(
-                            query, space=space, k=K
+                        FLOOR: lambda n: index.search(queries[n : n + 1], common.K),
+                        **{f"POST /search, {form}": asked(form) for form in forms},
+                        "POST /search through the SDK": lambda n: client.search_vectors(
+                            queries[n : n + 1], space=space, k=common.K
                         ),
-                        "GET /healthz": lambda _query: http.get("/healthz"),
+                        "GET /healthz through httpx": lambda _: http.get("/healthz"),
                     },
-                    queries=rows[:rounds],
+                    rounds=rounds,
                 )
-        finally:
-            child.terminate()
+    floor = figures[FLOOR]["p50_ms"]
+    common.told(
+        [
+            {"who": who, **row, "over_floor_ms": row["p50_ms"] - floor}
+            for who, row in figures.items()
+        ],
+        options,
+        gallery=f"{count} x {DIM}, Flat, k = {common.K}, one query at a time",
+        rounds=rounds,
+    )
 
 
-def interleaved(
-    callers: dict[str, Callable[[object], object]], *, queries: object
-) -> dict[str, dict[str, float]]:
-    times: dict[str, list[float]] = {name: [] for name in callers}
-    for n in range(len(queries)):  # type: ignore[arg-type]
-        for name, call in callers.items():
-            started = time.perf_counter()
-            call(queries[n : n + 1])  # type: ignore[index]
-            times[name].append(1000 * (time.perf_counter() - started))
-    warm = {name: values[len(values) // 10 :] for name, values in times.items()}
-    return {
-        name: {
-            "p50_ms": statistics.median(values),
-            "p90_ms": statistics.quantiles(values, n=10)[-1],
-        }
-        for name, values in warm.items()
-    }
+_FORMS = ("JSON numbers", "JSON base64", "raw float32")
 
 
-def conditions(rounds: int) -> dict[str, object]:
-    packages = ("faiss-cpu", "numpy", "fastapi", "uvicorn", "httpx")
-    return {
-        "gallery": f"{COUNT} x {DIM} random unit rows, Flat, k = {K}, one query at a time",
-        "rounds": rounds,
-        "machine": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-        "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
-        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "unset"),
-    }
+def _framed(url: str, space: str, queries: common.Rows, form: str) -> list[bytes]:
+    """Each query as the bytes of a request."""
+    if form == "raw float32":
+        path = f"/search?space={space}&dtype=f32&k={common.K}"
+        return [
+            serving.http_request(
+                url, path, kind="application/octet-stream", body=to_bytes(q[None], dtype="f32")
+            )
+            for q in queries
+        ]
+    bodies = [
+        {"dtype": "f32", "data": to_base64(q[None], dtype="f32")}
+        if form == "JSON base64"
+        else [q.tolist()]
+        for q in queries
+    ]
+    return [
+        serving.http_request(
+            url, "/search", kind="application/json",
+            body=json.dumps({"space": space, "vectors": body, "k": common.K}).encode(),
+        )
+        for body in bodies
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

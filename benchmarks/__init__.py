@@ -1,0 +1,1 @@
+"""Figures beside their peers or floors: `make bench`."""
