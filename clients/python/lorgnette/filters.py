@@ -28,15 +28,14 @@ from pydantic import (
     model_validator,
 )
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import InvalidRequest
 
-MAX_DEPTH, MAX_PARTS, MAX_VALUES = 8, 64, 1000
-"""Nesting, conditions and combinations together, values of one `in`."""
+MAX_DEPTH, MAX_PARTS, MAX_VALUES, MAX_TEXT = 8, 64, 1000, 1000
+"""Nesting; conditions and combinations together; values of one `in`; characters of a text."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 """Of a metadata field."""
-
-MAX_TEXT = 1000
 
 
 def _plain(value: object) -> object:
@@ -192,11 +191,8 @@ def read_filter(text: str) -> Filter:
     try:
         return _ADAPTER.validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise InvalidRequest(
-            f"filter: {first['msg'].removeprefix('Value error, ')}; a filter looks like "
-            '{"field": "brand", "eq": "alpro"}'
-        ) from None
+        looks = '{"field": "brand", "eq": "alpro"}'
+        raise InvalidRequest(f"filter: {first_fault(error).why}; one looks like {looks}") from None
 
 
 def filter_text(asked: Filter) -> str:
