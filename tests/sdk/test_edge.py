@@ -182,6 +182,7 @@ def test_a_line_that_a_crash_left_unacknowledged_is_written_once(
     with box.out.open("a") as file:
         file.write('{"cut": "in the mid')
     diary = Diary(box.state, lines=box.out)
+    assert box.lines() == [{"from": "before"}]
     oldest = diary.oldest()
     assert oldest is not None
     np.testing.assert_array_equal(oldest.vector, question.vector)

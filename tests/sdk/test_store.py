@@ -351,3 +351,4 @@ def test_a_store_with_no_fitting_student_ends_in_the_mismatch(
             client.search(photos[0])
         manifests = [r for r in library.received if r.path.endswith(MANIFEST_NAME)]
         assert len(manifests) == 1
+        assert len([r for r in library.received if r.path == "/spaces"]) == 1
