@@ -8,13 +8,43 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from lorgnette._told import (
+    PROBLEM_TYPE,
+    AlignmentInfo,
+    Answered,
+    Job,
+    JobState,
+    ModelsResponse,
+    Problem,
+    SpaceInfo,
+    SpacesResponse,
+    StudentInfo,
+)
 from lorgnette.errors import InvalidVector
 from lorgnette.filters import BoundedFilter, Name
-from lorgnette.manifest import STUDENT_PATTERN, Space
+from lorgnette.manifest import STUDENT_PATTERN
 from lorgnette.vectors import Vectors, WireDtype, from_base64, to_base64
 
-PROBLEM_TYPE = "urn:lorgnette:problem:"
-"""A problem's `type` is this followed by the error's `code`."""
+__all__ = [
+    "DEFAULT_K",
+    "PROBLEM_TYPE",
+    "AlignmentInfo",
+    "Hit",
+    "Job",
+    "JobState",
+    "ModelsResponse",
+    "Options",
+    "PackedVectors",
+    "Problem",
+    "ReindexRequest",
+    "Rerank",
+    "SearchRequest",
+    "SearchResponse",
+    "SpaceInfo",
+    "SpacesResponse",
+    "StudentIdentity",
+    "StudentInfo",
+]
 
 DEFAULT_K = 10
 
@@ -27,12 +57,6 @@ Rerank = Literal["alpha-qe", "super-global"]
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Answer(BaseModel):
-    """What a server says: unknown keys are ignored, so that an older client reads a newer one."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class PackedVectors(_Wire):
@@ -94,7 +118,7 @@ class SearchRequest(Options):
             return np.asarray(self.vectors, dtype=np.float64).astype(np.float32)
 
 
-class Hit(_Answer):
+class Hit(Answered):
     """One item of the gallery.
 
     score: cosine in [-1, 1], higher is nearer; re-ranked, the re-ranking's own score. group: with
@@ -107,7 +131,7 @@ class Hit(_Answer):
     group: str | bool | int | float | None = None
 
 
-class SearchResponse(_Answer):
+class SearchResponse(Answered):
     """`results[i]` are the hits of row i, best first; all from one generation of one space.
 
     Hits of one group stand together, the groups in order of their best. matching: how many items
@@ -122,52 +146,7 @@ class SearchResponse(_Answer):
     took_ms: float
     matching: int | None = None
     is_aligned: bool = False
-    stages_ms: dict[str, float] = {}
-
-
-class StudentInfo(_Answer):
-    """A query bundle the server hands out. manifest: its path on the server."""
-
-    name: str
-    version: str
-    space: str
-    manifest: str
-
-
-class AlignmentInfo(_Answer):
-    """What the gallery has learned about one student's vectors, from so many photographs.
-
-    before, after: mean cosine, on photographs left out, of the student's and the teacher's rows
-    about the teacher's mean: without the alignment and with it.
-    """
-
-    student: str
-    photographs: int
-    before: float
-    after: float
-    learned_at: str
-
-
-class SpaceInfo(_Answer):
-    """A live space: how many items answer in it, and the students whose vectors fit."""
-
-    space: Space
-    generation: int
-    count: int
-    students: list[StudentInfo]
-    alignments: list[AlignmentInfo] = []
-
-
-class SpacesResponse(_Answer):
-    """`GET /spaces`."""
-
-    spaces: list[SpaceInfo]
-
-
-class ModelsResponse(_Answer):
-    """`GET /models`."""
-
-    models: list[StudentInfo]
+    stages_ms: dict[str, float] = Field(default={})
 
 
 class ReindexRequest(_Wire):
@@ -179,41 +158,3 @@ class ReindexRequest(_Wire):
 
     teacher: str | None = None
     factory: str | None = None
-
-
-JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
-
-
-class Problem(_Answer):
-    """An error as problem+json (RFC 9457). `type` ends in the error's `code`."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str | None = None
-    expected: list[str] = []
-    found: str = ""
-    students: list[str] = []
-
-    @property
-    def code(self) -> str:
-        """The error's stable code."""
-        return self.type.removeprefix(PROBLEM_TYPE)
-
-
-class Job(_Answer):
-    """A long task of the service. done and total count photographs; eta_s is None when unknown."""
-
-    id: str
-    kind: str
-    state: JobState
-    stage: str
-    done: int
-    total: int
-    rate: float | None
-    eta_s: float | None
-    created_at: str
-    heartbeat_at: str
-    result: dict[str, JsonValue] | None
-    error: Problem | None
