@@ -29,7 +29,7 @@ def open_teacher(directory: Path, *, max_pixels: int = MAX_PIXELS) -> Encoder:
             f"{directory} is a {bundle.manifest.role} bundle (a student, for queries), expected a "
             "gallery bundle: give --teacher the teacher of the same space"
         )
-    encoder = Encoder(bundle, threads=1, max_pixels=max_pixels)
+    encoder = Encoder(bundle, variant=bundle.default_variant(), threads=1, max_pixels=max_pixels)
     encoder.check()
     return encoder
 

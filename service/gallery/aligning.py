@@ -45,7 +45,7 @@ def open_student(directory: Path) -> Encoder:
             f"{directory} is a {bundle.manifest.role} bundle (a teacher), expected a query bundle: "
             "give --student a student of the gallery's space"
         )
-    encoder = Encoder(bundle, threads=1)
+    encoder = Encoder(bundle, variant=bundle.default_variant(), threads=1)
     encoder.check()
     return encoder
 
