@@ -8,6 +8,34 @@ const MOST_SENT = 4096;
 let world: World;
 before(async () => (world = await theWorld()));
 
+test("no serious accessibility fault in any state, light and dark", async () => {
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  const page = await world.startingPage();
+  await soundIn(page, "starting");
+  await page.waitForSelector("#chip[data-state=ready]");
+  await soundIn(page, "empty");
+  world.proxy.when(/^\/search$/, async (whole) => (await held, whole), 1);
+  await page.setInputFiles("#file", query().path);
+  await soundIn(page, "searching");
+  letGo();
+  await results(page);
+  await page.waitForFunction(() => document.querySelectorAll(".frame img").length === 12);
+  await soundIn(page, "results");
+  world.proxy.isDown = true;
+  await page.setInputFiles("#file", query().path);
+  await viewIs(page, "error");
+  await soundIn(page, "error");
+  await page.emulateMedia({ colorScheme: "light" });
+});
+
+async function soundIn(page: Page, state: string): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await faults(page), [], `${state}, ${colorScheme}`);
+  }
+}
+
 test("a picked photograph finds itself first, with pictures, scores, times and bytes", async () => {
   const page = await world.page();
   const ids = await searchFor(page, query().path);
@@ -116,30 +144,3 @@ test("everything is done with the keyboard alone", async () => {
   assert.equal(await focused(), "tab-admin");
   await page.waitForSelector("#admin-body:visible");
 });
-
-test("no serious accessibility fault in any state, light and dark", async () => {
-  let letGo = (): void => undefined;
-  const held = new Promise<void>((resolve) => (letGo = resolve));
-  const page = await world.visit({ reducedMotion: "reduce" });
-  await soundIn(page, "starting");
-  await page.waitForSelector("#chip[data-state=ready]");
-  await soundIn(page, "empty");
-  world.proxy.when(/^\/search$/, async (whole) => (await held, whole), 1);
-  await page.setInputFiles("#file", query().path);
-  await soundIn(page, "searching");
-  letGo();
-  await results(page);
-  await page.waitForFunction(() => document.querySelectorAll(".frame img").length === 12);
-  await soundIn(page, "results");
-  world.proxy.isDown = true;
-  await page.setInputFiles("#file", query().path);
-  await viewIs(page, "error");
-  await soundIn(page, "error");
-});
-
-async function soundIn(page: Page, state: string): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await faults(page), [], `${state}, ${colorScheme}`);
-  }
-}

@@ -16,7 +16,7 @@ const ARGUMENTS = [
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Longest any one step may take on a busy machine. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** Which photograph of the sample gallery the query is a view of. */
 export interface Query {
@@ -69,15 +69,21 @@ export class World {
     return context;
   }
 
-  /** One page for all tests that need none of their own: starting an encoder takes seconds. */
+  /** One page for all tests that need none of their own, for an encoder takes seconds to start. */
   async page(): Promise<Page> {
-    this.shared ??= this.readyPage({ permissions: ["camera"], reducedMotion: "reduce" }).then((page) => {
+    const page = await this.startingPage();
+    await encoderIs(page, "ready");
+    if (!page.url().endsWith("#search")) await page.goto("/#search");
+    return page;
+  }
+
+  /** The same, at its first use still without an encoder. */
+  startingPage(): Promise<Page> {
+    this.shared ??= this.visit({ permissions: ["camera"], reducedMotion: "reduce" }).then((page) => {
       this.contexts.splice(this.contexts.indexOf(page.context()), 1);
       return page;
     });
-    const page = await this.shared;
-    if (!page.url().endsWith("#search")) await page.goto("/#search");
-    return page;
+    return this.shared;
   }
 
   /** The page, opened by a visitor who has never been here. */
