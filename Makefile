@@ -95,8 +95,9 @@ lint-deploy: install ## hadolint, dclint, nginx -t and promtool on what deploys 
 	deploy/nginx/check.sh
 	deploy/prometheus/check.sh
 
-bench: install ## Measure the service beside its floor, in one run
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search_latency.py
+bench: install ## Measure everything beside its peers and floors; writes docs/benchmarks.md (15 min)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/run.py
 
 models: install ## Train and export both shipped bundles again: make models DATA=photographs
 	@test -n '$(DATA)' || { echo "make models needs DATA=<root of the photographs>" >&2; exit 2; }

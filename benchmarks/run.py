@@ -1,0 +1,94 @@
+"""Run every figure and write `docs/benchmarks.md` with its plots: what `make bench` does.
+
+    .venv/bin/python benchmarks/run.py [--small] [--out docs]
+
+Under 15 minutes on a quiet machine with two cores; one that is busy is told so in the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import plots
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FIGURES = {
+    "index": "The index, by `auto` and by the usual libraries",
+    "slope": "The cost of a query as the gallery grows",
+    "search_latency": "`/search`, one query at a time",
+    "search_throughput": "`/search`, 64 callers at once",
+    "databases": "Beside Chroma and Qdrant's local mode",
+    "start": "Starting the service",
+    "student_speed": "The student's network",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a minute or two, to see that it runs")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--only", nargs="*", choices=FIGURES, default=list(FIGURES))
+    options = parser.parse_args()
+    reports: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.only:
+            print(f"{name}: {FIGURES[name]}", flush=True)
+            file, started = Path(folder) / f"{name}.json", time.perf_counter()
+            command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--json", str(file)]
+            subprocess.run(command + ["--small"] * options.small, check=True)
+            reports[name] = json.loads(file.read_text())
+            reports[name]["took_s"] = round(time.perf_counter() - started)
+    options.out.mkdir(parents=True, exist_ok=True)
+    drawn = plots.draw(reports, options.out)
+    (options.out / "benchmarks.md").write_text(page(reports, drawn))
+    (options.out / "benchmarks.json").write_text(json.dumps(reports, indent=2) + "\n")
+    print(f"wrote {options.out / 'benchmarks.md'}")
+
+
+def page(reports: dict[str, dict[str, Any]], drawn: dict[str, str]) -> str:
+    """The page. drawn: the plot of a figure, by its file's name."""
+    parts = [
+        "# Benchmarks\n",
+        "Written by `make bench`; do not edit. One thread, ours and its peer or floor in turns in "
+        "one run, medians. Read ratios: the milliseconds are of one machine on one day.\n",
+    ]
+    for name, report in reports.items():
+        parts += [f"## {FIGURES[name]}\n", _table(report["table"])]
+        if name in drawn:
+            parts.append(f"![{FIGURES[name]}]({drawn[name]})\n")
+        told = ", ".join(
+            f"{key} {value}"
+            for key, value in report["conditions"].items()
+            if key not in ("versions", "environment")
+        )
+        environment = " ".join(f"{k}={v}" for k, v in report["conditions"]["environment"].items())
+        parts += [
+            f"`benchmarks/{name}.py`, {report['took_s']} s. {told}. {environment}.\n",
+        ]
+    versions = {k: v for r in reports.values() for k, v in r["conditions"]["versions"].items()}
+    parts.append("Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + ".\n")
+    return "\n".join(parts)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        cells = (row.get(name, "") for name in columns)
+        shown = (f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells)
+        lines.append("| " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
