@@ -109,7 +109,8 @@ models: install ## Train and export both shipped bundles again: make models DATA
 
 clean: ## Remove both virtual environments, caches and the demo's data; keeps runs and models
 	rm -rf $(VENV) $(DEMO_VENV) '$(DEMO_DATA)' .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache .grimp_cache build dist
+		.hypothesis .import_linter_cache .grimp_cache build dist clients/js/node_modules clients/js/build \
+		clients/js/dist
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/.installed: $(REQUIREMENTS)

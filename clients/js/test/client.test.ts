@@ -151,6 +151,7 @@ test("a renewal that brings the same space is the end", async () => {
   front.answering = async () => answer(200, { spaces: [stranger()] });
   await assert.rejects(client.search(await file("gallery", "picture5.png")), SpaceMismatch);
   assert.equal(renewals, 1);
+  assert.deepEqual(front.paths, ["GET /spaces"], "nothing is embedded or asked for in vain");
 });
 
 function stranger(): object {
