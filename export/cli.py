@@ -115,7 +115,9 @@ def _int8(
     judge = Judge(judged, splits=splits, gallery=gallery)
     read_judge(judge)
     calibration_samples(photographs)
-    return lambda out: show(add_int8(out, out=out, calibration=photographs, judge=judge))
+    return lambda out: show(
+        add_int8(out, out=out, calibration=photographs, judge=judge, replace=True)
+    )
 
 
 def _named(option: str, value: str | None) -> str | None:

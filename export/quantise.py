@@ -36,7 +36,7 @@ from lorgnette.errors import InvalidBundle, InvalidConfiguration
 from lorgnette.manifest import Manifest
 from lorgnette.vectors import Vectors
 
-SENSITIVITY_BUDGET = 0.0025
+SENSITIVITY_BUDGET = 0.003
 """1 - cosine that eight bits may cost, as the sum of what each part costs alone. Parts are left in
 float32 from the image on, until the rest keep within it: the early ones cost most, and every change
 between the two arithmetics takes time. On Lite0 that leaves the stem and stage 0 in float32, which
@@ -68,14 +68,18 @@ class Added:
     recall: Recall
 
 
-def add_int8(directory: Path, *, out: Path, calibration: Path, judge: Judge) -> Added:
+def add_int8(
+    directory: Path, *, out: Path, calibration: Path, judge: Judge, replace: bool
+) -> Added:
     """Write the bundle of `directory` to `out`, or over itself, with an int8 variant.
+
+    replace: a bundle at `out` may be replaced.
 
     Raises `InvalidBundle`, `InvalidConfiguration`, `SpaceMismatch`, `InvalidImage` or `DiskFull`;
     then nothing was written.
     """
     bundle = Bundle.open(directory)
-    require_free(out, replace=out.resolve() == directory.resolve())
+    require_free(out, replace=replace)
     require_same_space(judge, bundle)
     protocol = read_judge(judge)
     samples = calibration_samples(calibration)

@@ -37,6 +37,7 @@ GalleryOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Write the bundle here instead of over itself.")
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the bundle at --out.")]
 
 
 def quantise(
@@ -47,6 +48,7 @@ def quantise(
     splits: SplitsOption = None,
     gallery: GalleryOption = None,
     out: OutOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Add int8 to a bundle: about a quarter of float32's bytes, twice its speed on native CPUs.
 
@@ -65,7 +67,9 @@ def quantise(
 
     photographs, judged = require_photographs(calibration, evaluate)
     judge = Judge(judged, splits=splits, gallery=gallery)
-    show(add_int8(bundle, out=out or bundle, calibration=photographs, judge=judge))
+    place = out or bundle
+    replace = force or place.resolve() == bundle.resolve()
+    show(add_int8(bundle, out=place, calibration=photographs, judge=judge, replace=replace))
 
 
 def show(added: Added) -> None:

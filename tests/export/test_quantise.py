@@ -187,6 +187,8 @@ def test_a_bundle_is_quantised_in_place(exported: Path, photographs: Path, tmp_p
     shutil.copytree(exported, place)
     options: list[str | Path] = ["--calibration", photographs, "--evaluate", photographs]
     assert run_quantise(place, *options).exit_code == 0
+    taken = run_quantise(exported, *options, "--out", place)
+    assert "--force" in str(taken.exception)
     first = (place / FILE_NAMES["int8"]).read_bytes()
     again = run_quantise(place, *options)
     assert again.exit_code == 0, again.output + repr(again.exception)
