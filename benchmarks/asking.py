@@ -1,12 +1,12 @@
-"""What re-ranking gives and costs: student → teacher mAP on photographs, plain and re-ranked.
+"""What alignment and re-ranking give and cost: mAP on photographs of the teacher's gallery.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/reranking.py FOLDER... \\
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/asking.py FOLDER... \\
         [--gallery models/teacher] [--query models/student] [--json FILE]
 
 Each FOLDER holds `splits.tsv` (path, tab, role: gallery or query) and one folder a class. The
-whole ranking counts; a re-ranking orders its best 400 again and leaves the rest. The last two
-lines subtract a mean from both sides first: the gallery's from both, or from the queries the mean
-of the student's own vectors of the gallery's photographs, which the service does not have.
+whole ranking counts; a re-ranking orders its best 400 again and leaves the rest. Both the
+student's and the teacher's queries are asked: as they are, and aligned with the gallery by its
+photographs, all of them or fewer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +26,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lorgnette import Bundle, Encoder  # noqa: E402
+from lorgnette.alignment import learn_alignment  # noqa: E402
 from service.gallery.rerank import POOL, RERANKINGS  # noqa: E402
+
+FEWER = (16, 64, 256)
+"""Photographs of a smaller gallery."""
 
 Rows = NDArray[np.float32]
 Names = NDArray[np.str_]
@@ -51,25 +56,34 @@ def main() -> None:
 def measured(
     folder: Path, teacher: Encoder, student: Encoder
 ) -> dict[str, tuple[float, float, float]]:
-    """mAP and P@1 in percent, and milliseconds a query, of each ranking."""
+    """mAP and P@1 in percent, and milliseconds a query, of each way to ask."""
     gallery, queries = listed(folder, "gallery"), listed(folder, "query")
-    x, q = embedded(teacher, gallery), embedded(student, queries)
-    own_mean = embedded(student, gallery).mean(axis=0)
-    classes = [np.array([path.parent.name for path in paths]) for paths in (queries, gallery)]
-    mean = x.mean(axis=0)
+    names = [np.array([path.parent.name for path in paths]) for paths in (queries, gallery)]
+    x = embedded(teacher, gallery)
+    table = {}
+    for who, encoder in (("teacher", teacher), ("student", student)):
+        q = embedded(encoder, queries)
+        own = x if encoder is teacher else embedded(encoder, gallery)
+        ways = {"plain": q, "aligned": learn_alignment(own, x)(q)}
+        for count in FEWER if encoder is student else ():
+            few = np.random.default_rng(0).permutation(len(x))[:count]
+            ways[f"aligned by {count}"] = learn_alignment(own[few], x[few])(q)
+        for way, rows in ways.items():
+            for rerank, order, took_ms in rankings(rows, x):
+                table[f"{who}, {way}{rerank}"] = (*judged(order, *names), took_ms)
+    return table
+
+
+def rankings(q: Rows, x: Rows) -> Iterator[tuple[str, NDArray[np.int64], float]]:
+    """Of each query `[N, D]`, plain and by each re-ranking: its name, order, ms a query."""
     plain = np.argsort(-(q @ x.T), axis=1, kind="stable")
-    table = {"plain": (*judged(plain, *classes), 0.0)}
+    yield "", plain, 0.0
     for name, rerank in RERANKINGS.items():
         order, started = plain.copy(), time.perf_counter()
         for n, query in enumerate(q):
             pool = plain[n, :POOL]
             order[n, : len(pool)] = pool[np.argsort(-rerank(query, x[pool]), kind="stable")]
-        took_ms = 1000 * (time.perf_counter() - started) / len(q)
-        table[name] = (*judged(order, *classes), took_ms)
-    for name, subtracted in (("gallery's mean", mean), ("student's own mean", own_mean)):
-        order = np.argsort(-(unit(q - subtracted) @ unit(x - mean).T), axis=1, kind="stable")
-        table[f"centred, query by the {name}"] = (*judged(order, *classes), 0.0)
-    return table
+        yield f", {name}", order, 1000 * (time.perf_counter() - started) / len(q)
 
 
 def listed(folder: Path, role: str) -> list[Path]:
@@ -80,10 +94,6 @@ def listed(folder: Path, role: str) -> list[Path]:
 def embedded(encoder: Encoder, paths: list[Path]) -> Rows:
     with ThreadPoolExecutor(2) as pool:
         return np.stack(list(pool.map(encoder.encode, paths)))
-
-
-def unit(rows: Rows) -> Rows:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def judged(order: NDArray[np.int64], queries: Names, gallery: Names) -> tuple[float, float]:
