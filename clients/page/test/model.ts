@@ -15,10 +15,10 @@ const otherModel = edited((manifest: { version: string; files: { fp16: { sha256:
   manifest.files.fp16.sha256 = "0".repeat(64);
 });
 
-/** The file that is served, whichever was asked for, with a byte flipped. */
-async function flippedAnyway({ headers }: Whole, _: unknown, { path }: Passed): Promise<Whole> {
+/** What the service has under a path, whatever the browser has already. */
+async function asked({ headers }: Whole, { path }: Passed): Promise<Whole> {
   const answer = await fetch(`http://127.0.0.1:${world.service.port}${path}`);
-  return flipped({ status: 200, headers, body: Buffer.from(await answer.arrayBuffer()) });
+  return { status: 200, headers, body: Buffer.from(await answer.arrayBuffer()) };
 }
 
 function flipped({ status, headers, body }: Whole): Whole {
@@ -50,8 +50,8 @@ test("a download cut twice goes on where it was; a photograph picked meanwhile i
   await until(() => world.proxy.passed(MANIFEST)[0]?.status === 304);
   assert.deepEqual(world.proxy.passed(MODEL), []);
 
-  world.proxy.when(MANIFEST, otherModel);
-  world.proxy.when(MODEL, flippedAnyway);
+  world.proxy.when(MANIFEST, async (whole, response, entry) => otherModel(await asked(whole, entry), response, entry));
+  world.proxy.when(MODEL, async (whole, _, entry) => flipped(await asked(whole, entry)));
   await page.reload();
   await page.waitForSelector("#notice:visible");
   assert.match((await page.textContent("#notice span")) ?? "", /refused: the present one goes on\.$/);

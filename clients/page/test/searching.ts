@@ -124,6 +124,7 @@ test("a photograph is taken with the camera", async () => {
 
 test("everything is done with the keyboard alone", async () => {
   const page = await world.page();
+  await page.bringToFront();
   const focused = (): Promise<string> => page.evaluate(() => document.activeElement?.id ?? "");
   const order: string[] = [];
   await page.evaluate(() => (document.activeElement as HTMLElement).blur());
