@@ -64,9 +64,12 @@ def list_jobs(catalogue: Catalogue) -> list[Job]:
     """The latest jobs, newest first, at most 100."""
     with catalogue.reading() as connection:
         rows = connection.execute(
-            f"SELECT id FROM jobs ORDER BY created_at DESC, rowid DESC LIMIT {_LISTED}"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM jobs"  # noqa: S608 - constants
+            f" ORDER BY created_at DESC, rowid DESC LIMIT {_LISTED}"
         ).fetchall()
-    return [get_job(catalogue, job_id) for (job_id,) in rows]
+    jobs = [_job(row, is_alive=True) for row in rows]
+    # Only of an unfinished one is the process looked at, and there is hardly more than one.
+    return [get_job(catalogue, job.id) if job.state in _UNFINISHED else job for job in jobs]
 
 
 @dataclass(frozen=True)

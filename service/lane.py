@@ -36,5 +36,10 @@ class Lane:
             self._free += 1
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Call `work` in one of the lane's threads."""
+        """Call `work` in one of the lane's threads, within a place that the caller holds."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def call(self, work: Callable[[], Answer]) -> Answer:
+        """`run` in a place of its own: for requests of which nothing is read meanwhile."""
+        with self.admit():
+            return await self.run(work)

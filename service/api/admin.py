@@ -81,7 +81,7 @@ async def reindex(
     asked, token = parse_json(ReindexRequest, body), Token.of("reindex", idempotency_key, body)
     settings = state_of(request).settings
     return _accepted(
-        await opened.job_lane.run(lambda: _start(opened, asked, settings=settings, token=token))
+        await opened.job_lane.call(lambda: _start(opened, asked, settings=settings, token=token))
     )
 
 
@@ -95,7 +95,7 @@ async def reindex(
 async def cancel(job_id: str, request: Request, opened: Ready) -> Response:
     """Ask a job to stop. It does within a second or two; what it committed is kept."""
     require_json(request)
-    return _accepted(await opened.job_lane.run(lambda: cancel_job(opened.catalogue, job_id)))
+    return _accepted(await opened.job_lane.call(lambda: cancel_job(opened.catalogue, job_id)))
 
 
 @router.post(
@@ -109,7 +109,7 @@ async def resume(job_id: str, request: Request, opened: Ready) -> Response:
     """Go on with a job that was interrupted or cancelled, or failed, where it stopped."""
     require_json(request)
     data = state_of(request).settings.data
-    return _accepted(await opened.job_lane.run(lambda: resume_job(data, job_id)))
+    return _accepted(await opened.job_lane.call(lambda: resume_job(data, job_id)))
 
 
 def _accepted(job: Job) -> Response:
@@ -124,13 +124,13 @@ def _accepted(job: Job) -> Response:
 @router.get("/jobs", responses=documented(Unauthorized))
 async def jobs(opened: Ready) -> JobsResponse:
     """The latest jobs, newest first."""
-    return JobsResponse(jobs=await opened.search_lane.run(lambda: list_jobs(opened.catalogue)))
+    return JobsResponse(jobs=await opened.search_lane.call(lambda: list_jobs(opened.catalogue)))
 
 
 @router.get("/jobs/{job_id}", responses=documented(Unauthorized, NotFound))
 async def job(job_id: str, opened: Ready) -> Job:
     """One job: its state, how far it is, and in the end its result or its problem."""
-    return await opened.search_lane.run(lambda: get_job(opened.catalogue, job_id))
+    return await opened.search_lane.call(lambda: get_job(opened.catalogue, job_id))
 
 
 def _check_factory(factory: str | None) -> None:

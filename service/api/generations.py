@@ -60,8 +60,7 @@ async def generations(request: Request, response: Response, opened: Ready) -> Ge
     def look() -> tuple[str, list[tuple[GenerationManifest, bool]]]:
         return etag_of(data), steering.listed(data)
 
-    with opened.write_lane.admit():
-        etag, found = await opened.write_lane.run(look)
+    etag, found = await opened.write_lane.call(look)
     response.headers["etag"] = f'"{etag}"'
     return GenerationsResponse(
         generations=[GenerationInfo.of(manifest, is_live=is_live) for manifest, is_live in found]
@@ -90,11 +89,13 @@ async def promote(
         )
     data = state_of(request).settings.data
     expected = if_match.strip().removeprefix("W/").strip('"')
-    with opened.write_lane.admit():
-        manifest = await opened.write_lane.run(
-            lambda: steering.promote(opened.catalogue, data, generation, expected=expected)
-        )
-    response.headers["etag"] = f'"{etag_of(data)}"'
+
+    def decide() -> tuple[GenerationManifest, str]:
+        promoted = steering.promote(opened.catalogue, data, generation, expected=expected)
+        return promoted, etag_of(data)
+
+    manifest, etag = await opened.write_lane.call(decide)
+    response.headers["etag"] = f'"{etag}"'
     return GenerationInfo.of(manifest, is_live=True)
 
 
@@ -113,6 +114,5 @@ async def retire(space_id: str, request: Request, opened: Ready) -> RetiredRespo
     The last live space is refused.
     """
     data = state_of(request).settings.data
-    with opened.write_lane.admit():
-        await opened.write_lane.run(lambda: steering.retire(opened.catalogue, data, space_id))
+    await opened.write_lane.call(lambda: steering.retire(opened.catalogue, data, space_id))
     return RetiredResponse(retired=space_id)

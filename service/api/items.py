@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import (
     Conflict,
     DiskFull,
@@ -23,12 +24,7 @@ from lorgnette.errors import (
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, admin_door
 from service.api.item_bodies import BatchBody, ItemBody, ItemId, checked_id, checked_metadata
-from service.api.problems import (
-    RequestTimeout,
-    UnsupportedMediaType,
-    documented,
-    invalid_request,
-)
+from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
 from service.gallery import writes
 from service.gallery.answers import KEY_PATTERN, Token
 from service.gallery.writes import StoredItem, Written
@@ -46,7 +42,6 @@ _REFUSALS = (
     Unauthorized, SpaceMismatch, Conflict, InvalidImage, InvalidVector, UnsupportedMediaType,
     RequestTimeout, DiskFull,
 )  # fmt: skip
-Answer = TypeVar("Answer")
 
 
 class ItemsResponse(BaseModel):
@@ -71,8 +66,8 @@ class ItemsQuery(BaseModel):
 async def items(opened: Ready, query: Annotated[ItemsQuery, Query()]) -> ItemsResponse:
     """The live items in the order they were first written, a page at a time."""
     after = _position(query.cursor)
-    found = await _in_lane(
-        opened, lambda: writes.page(opened.catalogue, after=after, limit=query.limit)
+    found = await opened.write_lane.call(
+        lambda: writes.page(opened.catalogue, after=after, limit=query.limit)
     )
     return ItemsResponse(
         items=list(found.items), next=None if found.after is None else _cursor(found.after)
@@ -82,7 +77,7 @@ async def items(opened: Ready, query: Annotated[ItemsQuery, Query()]) -> ItemsRe
 @router.get("/items/{item_id:path}", responses=documented(Unauthorized, NotFound))
 async def item(item_id: ItemId, opened: Ready) -> StoredItem:
     """One item."""
-    return await _in_lane(opened, lambda: writes.one(opened.catalogue, checked_id(item_id)))
+    return await opened.write_lane.call(lambda: writes.one(opened.catalogue, checked_id(item_id)))
 
 
 @router.put(
@@ -123,7 +118,7 @@ async def put_item(
 async def delete_item(item_id: ItemId, opened: Ready) -> Written:
     """Delete an item and its vectors of every space. A deleted one is not found again."""
     checked_id(item_id)
-    return await _in_lane(opened, lambda: _delete(opened, item_id))
+    return await opened.write_lane.call(lambda: _delete(opened, item_id))
 
 
 @router.post(
@@ -174,7 +169,7 @@ def _parsed_metadata(text: str | None) -> dict[str, JsonValue]:
     try:
         return checked_metadata(_METADATA.validate_json(text or "{}"))
     except ValidationError as error:
-        raise InvalidRequest(f"metadata: {invalid_request(error)}") from None
+        raise InvalidRequest(f"metadata: {first_fault(error).why}: send a JSON object") from None
 
 
 def _wanted_of(item_id: str, body: ItemBody) -> Wanted:
@@ -220,11 +215,6 @@ def _delete(opened: Opened, item_id: str) -> Written:
     if not written.deleted:
         raise NotFound(f"there is no item {item_id[:100]!r}: nothing was deleted")
     return written
-
-
-async def _in_lane(opened: Opened, work: Callable[[], Answer]) -> Answer:
-    with opened.write_lane.admit():
-        return await opened.write_lane.run(work)
 
 
 def _cursor(after: int) -> str:

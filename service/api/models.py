@@ -44,7 +44,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 @spaces_router.get("/spaces", responses=documented(Unauthorized))
 async def spaces(opened: Ready) -> SpacesResponse:
     """The live spaces: how many items answer in each, and the students whose vectors fit."""
-    return await opened.search_lane.run(
+    return await opened.search_lane.call(
         lambda: SpacesResponse(
             spaces=[_info(opened, snapshot) for snapshot in opened.gallery.snapshots()]
         )

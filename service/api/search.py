@@ -53,8 +53,8 @@ async def search(
     and the options. `space` names the space of the vectors; one the gallery does not hold is
     refused with the students that would fit. `student` names who embedded them, as
     `name@version`: the gallery maps them by what it has learned about that student, if it has.
-    `results[i]` answers row i; all of them come from
-    one generation. `Server-Timing` says what the time was spent on.
+    `results[i]` answers row i; all of them come from one generation. `Server-Timing` says what the
+    time was spent on.
     """
     kind = media_type(request, "application/json", OCTETS)
     settings, stages = state_of(request).settings, Stages(opened.metrics)
@@ -106,8 +106,7 @@ async def search_image(
         student, snapshot = _student_for(opened, query.space)
         with stages.stage("encode"):
             row = await opened.encode_lane.run(lambda: student.encoder.encode(body))
-    identity = student.encoder.bundle.manifest.identity
-    plain = Question(rows=row[None, :], snapshot=snapshot, options=options, student=identity)
+    plain = Question(row[None, :], snapshot, options, student=student.encoder.identity)
 
     def work() -> tuple[Question, bytes]:
         question = aligned(opened, plain, stages=stages)
@@ -139,7 +138,7 @@ def _of_json(opened: Opened, body: bytes, *, stages: Stages, settings: Settings)
         check_limits(asked, settings=settings)
         snapshot = _live_snapshot(opened, asked.space)
         rows = unit_rows(asked.rows(dim=snapshot.space.dim), dim=snapshot.space.dim)
-    return _batch(Question(rows, snapshot, asked, student=asked.student), settings=settings)
+    return _few(Question(rows, snapshot, asked, student=asked.student), settings=settings)
 
 
 def _of_bytes(
@@ -157,10 +156,11 @@ def _of_bytes(
         snapshot = _live_snapshot(opened, query.space)
         dim = snapshot.space.dim
         rows = unit_rows(from_bytes(body, dtype=query.dtype, dim=dim), dim=dim)
-    return _batch(Question(rows, snapshot, options, student=query.student), settings=settings)
+    return _few(Question(rows, snapshot, options, student=query.student), settings=settings)
 
 
-def _batch(question: Question, *, settings: Settings) -> Question:
+def _few(question: Question, *, settings: Settings) -> Question:
+    """The question, unless it has more rows than are answered at once."""
     if len(question.rows) > settings.max_batch:
         raise InvalidRequest(
             f"expected at most {settings.max_batch} vectors a request, found "

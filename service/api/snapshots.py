@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -22,7 +21,7 @@ from service.api.problems import CREATED, RequestTimeout, UnsupportedMediaType, 
 from service.gallery import backup
 from service.gallery.backup import NAME_PATTERN, SnapshotManifest
 from service.gallery.restore import restore as restore_gallery
-from service.state import Opened, state_of
+from service.state import state_of
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_door)])
 
@@ -71,7 +70,8 @@ class SnapshotsResponse(BaseModel):
 @router.get("/snapshots", responses=documented(Unauthorized))
 async def snapshots(request: Request, opened: Ready) -> SnapshotsResponse:
     """The snapshots that can be read."""
-    return await _listed(state_of(request).settings.data, opened)
+    data = state_of(request).settings.data
+    return _response(await opened.job_lane.call(lambda: backup.listed(data)))
 
 
 @router.post(
@@ -85,10 +85,9 @@ async def take_snapshot(request: Request, opened: Ready) -> SnapshotInfo:
     require_json(request)
     asked = parse_json(SnapshotBody, await read_body(request))
     data = state_of(request).settings.data
-    with opened.job_lane.admit():
-        taken = await opened.job_lane.run(
-            lambda: backup.create(opened.catalogue, data, name=asked.name)
-        )
+    taken = await opened.job_lane.call(
+        lambda: backup.create(opened.catalogue, data, name=asked.name)
+    )
     return SnapshotInfo.of(taken)
 
 
@@ -104,8 +103,7 @@ async def restore(name: SnapshotName, request: Request, opened: Ready) -> Snapsh
     """
     require_json(request)
     data = state_of(request).settings.data
-    with opened.job_lane.admit():
-        back = await opened.job_lane.run(lambda: restore_gallery(opened.catalogue, data, name))
+    back = await opened.job_lane.call(lambda: restore_gallery(opened.catalogue, data, name))
     return SnapshotInfo.of(back)
 
 
@@ -115,11 +113,13 @@ async def restore(name: SnapshotName, request: Request, opened: Ready) -> Snapsh
 async def delete_snapshot(name: str, request: Request, opened: Ready) -> SnapshotsResponse:
     """Remove a snapshot, also a damaged one, and list the others. The gallery stays as it is."""
     data = state_of(request).settings.data
-    with opened.job_lane.admit():
-        await opened.job_lane.run(lambda: backup.delete(data, name))
-        return await _listed(data, opened)
+
+    def others() -> list[SnapshotManifest]:
+        backup.delete(data, name)
+        return backup.listed(data)
+
+    return _response(await opened.job_lane.call(others))
 
 
-async def _listed(data: Path, opened: Opened) -> SnapshotsResponse:
-    found = await opened.job_lane.run(lambda: backup.listed(data))
+def _response(found: list[SnapshotManifest]) -> SnapshotsResponse:
     return SnapshotsResponse(snapshots=[SnapshotInfo.of(manifest) for manifest in found])
