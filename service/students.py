@@ -12,23 +12,21 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidBundle, InvalidConfiguration, NotFound
 from lorgnette.models.release import MAX_RELEASE_BYTES
 from lorgnette.wire import StudentInfo
+from service.gallery.files import stamp_of
 
 
 @dataclass(frozen=True)
 class ServedFile:
-    """A file as it was verified at start. state: (inode, size, mtime in ns) on disk then."""
+    """A file as it was verified at start. stamp: `files.stamp_of` it then."""
 
     path: Path
     sha256: str
     bytes: int
-    state: tuple[int, int, int]
+    stamp: tuple[int, int, int] | None
 
     def is_unchanged(self) -> bool:
         """Whether the file on disk is still the one that was verified."""
-        try:
-            return _state_of(self.path) == self.state
-        except OSError:
-            return False
+        return self.stamp is not None and stamp_of(self.path) == self.stamp
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Student:
                 path=directory / entry.path,
                 sha256=entry.sha256,
                 bytes=entry.bytes,
-                state=_state_of(directory / entry.path),
+                stamp=stamp_of(directory / entry.path),
             )
             for entry in bundle.manifest.all_files()
         }
@@ -137,8 +135,3 @@ class Students:
     def fitting(self, space_ids: Collection[str]) -> tuple[Student, ...]:
         """The students whose vectors belong to one of the spaces."""
         return tuple(student for student in self.all if student.space_id in space_ids)
-
-
-def _state_of(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns

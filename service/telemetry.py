@@ -27,6 +27,9 @@ _REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _request_id: ContextVar[str] = ContextVar("lorgnette_request_id", default="")
 _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
+QUIET_PATHS = ("/healthz", "/readyz", "/metrics")
+"""Asked for every few seconds by machines: logged at DEBUG only, and never traced."""
+
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -133,7 +136,7 @@ def _chosen_id(offered: str) -> str:
 
 
 def _log_request(scope: Scope, *, status: int | None, took_s: float) -> None:
-    is_quiet = scope["path"] in ("/healthz", "/readyz", "/metrics")
+    is_quiet = scope["path"] in QUIET_PATHS
     fields = {
         "method": scope["method"],
         "path": scope["path"],

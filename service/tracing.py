@@ -11,13 +11,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lorgnette.errors import MissingExtra
+from service.telemetry import QUIET_PATHS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
 SERVICE_NAME = "lorgnette"
-_QUIET = ("/healthz", "/readyz", "/metrics")
 _SERVER_FAULTS = 500
 
 
@@ -48,7 +48,7 @@ class RequestSpans:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request within its span."""
-        if scope["type"] != "http" or scope["path"] in _QUIET:
+        if scope["type"] != "http" or scope["path"] in QUIET_PATHS:
             await self._app(scope, receive, send)
             return
         from opentelemetry.trace import SpanKind

@@ -69,8 +69,7 @@ def align(
     asked = rows[[places[int(key)] for key in held]]
     _require_enough(len(held), student)
     learned = learn_alignment(asked, targets)
-    identity = student.bundle.manifest.identity
-    put_alignment(catalogue, student.space, student=identity, learned=learned)
+    put_alignment(catalogue, student.space, student=student.identity, learned=learned)
     return learned
 
 
@@ -126,9 +125,7 @@ def align_fitting(
             if read_manifest(directory).space.id not in spaces:
                 continue
             student = open_student(directory)
-            aligned[student.bundle.manifest.identity] = align(
-                catalogue, data, student, options=options
-            )
+            aligned[student.identity] = align(catalogue, data, student, options=options)
         except (InvalidBundle, InvalidGallery) as error:
-            log.warning("not aligned", extra={"student": str(directory), "why": str(error)})
+            log.warning("%s is not aligned: %s", directory, error)
     return aligned

@@ -23,6 +23,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lorgnette import durable
+from lorgnette._faults import first_fault
 from lorgnette.bundle import sha256_of
 from lorgnette.errors import Conflict, InvalidGallery, InvalidRequest, NotFound
 from lorgnette.manifest import Sha256
@@ -35,6 +36,8 @@ from service.gallery.statements import now
 
 SNAPSHOTS_NAME = "snapshots"
 MANIFEST_NAME = "manifest.json"
+
+_ANOTHER = "use another snapshot, or a copy of this one"
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _HELD = (
@@ -125,13 +128,13 @@ def read_manifest(directory: Path) -> SnapshotManifest:
     try:
         return SnapshotManifest.model_validate_json(unseal(path.read_bytes()))
     except OSError as error:
-        raise InvalidGallery(f"{path} cannot be read ({error.strerror})") from error
+        raise InvalidGallery(f"{path} cannot be read ({error.strerror}): {_ANOTHER}") from error
     except ValidationError as error:
         raise InvalidGallery(
-            f"{path} is damaged or of another version ({error.errors()[0]['msg']})"
+            f"{path} is damaged or of another version ({first_fault(error).why}): {_ANOTHER}"
         ) from error
     except BrokenSeal as error:
-        raise InvalidGallery(f"{path} is damaged: {error}") from error
+        raise InvalidGallery(f"{path} is damaged ({error}): {_ANOTHER}") from error
 
 
 def verified(data: Path, name: str) -> SnapshotManifest:
@@ -146,14 +149,15 @@ def verified(data: Path, name: str) -> SnapshotManifest:
                 entry.sha256,
             )
         except OSError as error:
-            raise InvalidGallery(f"{file} cannot be read ({error.strerror})") from error
+            raise InvalidGallery(f"{file} cannot be read ({error.strerror}): {_ANOTHER}") from error
         if not is_right:
             raise InvalidGallery(
-                f"{file} is not the file its snapshot describes: nothing was restored; use another "
-                "snapshot, or a copy of this one"
+                f"{file} is not the file its snapshot describes: nothing was restored; {_ANOTHER}"
             )
     if not {CATALOGUE_NAME, generations.CURRENT_NAME} <= manifest.files.keys():
-        raise InvalidGallery(f"{directory / MANIFEST_NAME} names no catalogue: it is no snapshot")
+        raise InvalidGallery(
+            f"{directory / MANIFEST_NAME} names no catalogue, so it is no snapshot: {_ANOTHER}"
+        )
     return manifest
 
 

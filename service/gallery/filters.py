@@ -114,10 +114,7 @@ def sql_of(asked: Filter) -> Sql:
         condition, values = sql_of(asked.part)
         return f"NOT ({condition})", values
     if isinstance(asked, Exists):
-        condition = (
-            "EXISTS (SELECT 1 FROM json_each(items.metadata) WHERE key = ? AND type != 'null')"
-        )
-        return condition if asked.exists else f"NOT {condition}", [asked.field]
+        return _EXISTS if asked.exists else f"NOT {_EXISTS}", [asked.field]
     if isinstance(asked, Range):
         return _between(asked)
     return _among(asked.field, (asked.eq,) if isinstance(asked, Equals) else asked.values)

@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -167,7 +168,9 @@ def read_current(data: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise InvalidGallery(f"{path} cannot be read ({error.strerror})") from error
+        raise InvalidGallery(
+            f"{path} cannot be read ({error.strerror}): check its owner and permissions"
+        ) from error
     try:
         return _CURRENT.validate_json(unseal(text), strict=True)
     except (ValidationError, BrokenSeal) as error:
@@ -218,6 +221,17 @@ def verify(directory: Path) -> GenerationManifest:
     for name, entry in manifest.files.items():
         _verify(directory / name, entry)
     return manifest
+
+
+def discard(directory: Path) -> None:
+    """Remove a generation that is not live. The caller holds the writer lock.
+
+    Its name goes first, so that nobody opens half of it; who has it mapped keeps its pages.
+    """
+    doomed = directory.with_name(f".{directory.name}.building")
+    shutil.rmtree(doomed, ignore_errors=True)
+    directory.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def withdraw(data: Path, space_id: str) -> None:

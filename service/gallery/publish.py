@@ -187,8 +187,4 @@ def collect(data: Path, space_id: str) -> None:
         if manifest.space.id == space_id and number < live:
             older.append(number)
     for number in older[:-KEPT]:
-        # A reader that has it mapped keeps its pages; the name goes first, so none opens half.
-        directory = generations.directory_of(data, number)
-        doomed = directory.with_name(f".{number}.building")
-        directory.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        generations.discard(generations.directory_of(data, number))

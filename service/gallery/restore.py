@@ -94,7 +94,7 @@ def _bring_back_generations(directory: Path, manifest: SnapshotManifest, data: P
             own = final / generations.MANIFEST_NAME
             if own.is_file() and sha256_of(own) == manifest.files[held].sha256:
                 continue
-            _remove(final)
+            generations.discard(final)
         building = final.with_name(f".{number}.building")
         shutil.rmtree(building, ignore_errors=True)
         for path in (directory / held).parent.iterdir():
@@ -108,12 +108,4 @@ def _remove_others(data: Path, *, keep: set[int]) -> None:
     """The generations of another history: they know writes that never happened."""
     for number in generations.published(data):
         if number not in keep:
-            _remove(generations.directory_of(data, number))
-
-
-def _remove(directory: Path) -> None:
-    # The name goes first, so that nobody opens half of it; who has it mapped keeps its pages.
-    doomed = directory.with_name(f".{directory.name}.building")
-    shutil.rmtree(doomed, ignore_errors=True)
-    directory.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+            generations.discard(generations.directory_of(data, number))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,10 +51,14 @@ def promote(
             )
         manifest = generations.verify(generations.directory_of(data, number))
         if manifest.space not in catalogue.spaces():
-            raise Conflict(f"generation {number} is of space {manifest.space.id}, which is retired")
+            raise Conflict(
+                f"generation {number} is of space {manifest.space.id}, which is retired: reindex "
+                "with that space's teacher to have it back"
+            )
         if manifest.seq > catalogue.seq():
             raise InvalidGallery(
-                f"generation {number} knows later writes than this catalogue: it belongs to another"
+                f"generation {number} knows later writes than this catalogue, so it belongs to "
+                "another one: promote an older one, or build anew with `lorgnette reindex`"
             )
         return generations.promote(data, number)
 
@@ -110,10 +113,7 @@ def _remove_vectors(catalogue: Catalogue, space_id: str) -> None:
 
 def _remove_generations(data: Path, space_id: str) -> None:
     for directory in _generations(data, space_id):
-        # The name goes first, so that nobody opens half of it.
-        doomed = directory.with_name(f".{directory.name}.building")
-        directory.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        generations.discard(directory)
 
 
 def _generations(data: Path, space_id: str) -> list[Path]:
