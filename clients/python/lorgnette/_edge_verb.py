@@ -67,7 +67,8 @@ def edge(
     with Client(server, key=key, max_retries=0) as client:
         station = Station(eyes, encoder, client, diary, limits)
         if once:
-            station.look()
+            while station.look():
+                station.ask()
             if not station.ask():
                 raise typer.Exit(1)
         else:
@@ -88,10 +89,11 @@ def _watch(station: Station, every_s: float) -> None:
     """Look every time, ask more rarely while the server is away."""
     pause_s, due_s = every_s, 0.0
     while True:
-        station.look()
+        has_more = station.look()
         if time.monotonic() >= due_s:
             has_asked_all = station.ask()
             longest_s = max(every_s, _LONGEST_PAUSE_S)
             pause_s = every_s if has_asked_all else min(2 * pause_s, longest_s)
             due_s = time.monotonic() + pause_s if not has_asked_all else 0.0
-        time.sleep(every_s)
+        if not has_more:
+            time.sleep(every_s)

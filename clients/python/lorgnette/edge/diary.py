@@ -117,16 +117,19 @@ class Diary:
         """Append the line and take the question off the queue: both, or at the next try."""
         content = line.encode() + b"\n"
         with disk(self._out):
+            self._out.touch()
+            # Somebody may have emptied it, or moved it away, since the last line.
+            kept = min(self._bytes, self._out.stat().st_size)
             with self._out.open("r+b") as file:
-                file.seek(self._bytes)
+                file.seek(kept)
                 file.truncate()
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             with self._transaction():
                 self._db.execute("DELETE FROM queue WHERE seq = ?", (question.seq,))
-                self._set_bytes(self._bytes + len(content))
-        self._bytes += len(content)
+                self._set_bytes(kept + len(content))
+        self._bytes = kept + len(content)
 
     def drop_spaces_but(self, space: str) -> int:
         """Forget questions in another space, which nothing can answer; their number."""

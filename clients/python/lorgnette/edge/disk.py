@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,15 @@ def disk(path: Path) -> Iterator[None]:
                 f"another `lorgnette edge` uses {path}: stop it, or name another --state"
             ) from error
         if "full" in str(error):
-            raise DiskFull(f"no space left for {path}: free some; nothing is lost") from error
+            raise _full(path) from error
         raise InvalidConfiguration(f"cannot use {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise InvalidConfiguration(f"{path} is not our state ({error}): remove it") from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(path) from error
         raise InvalidConfiguration(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _full(path: Path) -> DiskFull:
+    return DiskFull(f"no space left for {path}: free some; nothing is lost")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +21,9 @@ from lorgnette.errors import InvalidConfiguration, InvalidImage, MissingExtra
 from lorgnette.image import EXTENSIONS, read_image
 
 log = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 256 * 1024**2
+"""A larger file is taken for no photograph, and not loaded."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Folder:
         self._directory = directory
         self._before: frozenset[Sight] | None = None if settles else frozenset()
         self._settles = settles
+        self._refusing: set[Sight] = set()
 
     def new(self, diary: Diary) -> Iterator[Photo]:
         """Each new photograph, in the order of names; unreadable ones are logged, once."""
@@ -56,18 +62,42 @@ class Folder:
         for sight in now:
             if self._settles and (before is None or sight not in before):
                 continue
-            photo = _read(sight, diary)
+            photo = self._read(sight, diary)
             if photo is not None:
                 yield photo
 
     def _sights(self) -> Iterator[Sight]:
-        for path in sorted(self._directory.rglob("*")):
+        # Unlike `rglob`, it goes on when a folder disappears under it; neither follows links.
+        walk = os.walk(self._directory)
+        for path in sorted(Path(folder, name) for folder, _, names in walk for name in names):
             if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."):
                 try:
-                    stat = path.stat()
+                    found = path.stat()
                 except OSError:
                     continue
-                yield Sight(str(path), stat.st_size, stat.st_mtime_ns)
+                # Reading a pipe or a device may never end.
+                if stat.S_ISREG(found.st_mode):
+                    yield Sight(str(path), found.st_size, found.st_mtime_ns)
+
+    def _read(self, sight: Sight, diary: Diary) -> Photo | None:
+        """None for a copy and for what is no photograph, never looked at again, or not readable."""
+        try:
+            content = _content(sight)
+            digest = hashlib.sha256(content).hexdigest()
+            if not diary.has_done(digest):
+                return Photo(sight.path, digest, read_image(content), sight)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            # A disk or a share that comes back brings its photographs with it.
+            if sight not in self._refusing:
+                log.warning("cannot be read now", extra={"path": sight.path, "why": str(error)})
+            self._refusing.add(sight)
+            return None
+        except InvalidImage as error:
+            log.warning("not a photograph", extra={"path": sight.path, "why": str(error)})
+        diary.note(sight)
+        return None
 
 
 class Camera:
@@ -91,19 +121,11 @@ class Camera:
         yield Photo(f"camera-{self._number}", digest, pixels, None)
 
 
-def _read(sight: Sight, diary: Diary) -> Photo | None:
-    path = Path(sight.path)
-    try:
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if not diary.has_done(digest):
-            return Photo(sight.path, digest, read_image(content), sight)
-    except FileNotFoundError:
-        return None
-    except (InvalidImage, OSError) as error:
-        log.warning("not a photograph", extra={"path": sight.path, "why": str(error)})
-    diary.note(sight)
-    return None
+def _content(sight: Sight) -> bytes:
+    """Raises `OSError`, and `InvalidImage` for more bytes than a photograph has."""
+    if sight.size > MAX_FILE_BYTES:
+        raise InvalidImage(f"{sight.size:,} bytes, the cap is {MAX_FILE_BYTES:,}")
+    return Path(sight.path).read_bytes()
 
 
 def _opencv() -> ModuleType:

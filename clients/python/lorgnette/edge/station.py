@@ -17,6 +17,9 @@ from lorgnette.wire import SearchResponse
 
 log = logging.getLogger(__name__)
 
+_MOST_AT_ONCE = 100
+"""Photographs embedded before their questions are asked."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -37,14 +40,25 @@ class Station:
     diary: Diary
     limits: Limits
 
-    def look(self) -> None:
-        """Embed what is new and queue it; forget what is too old, too much, or incomparable."""
+    def look(self) -> bool:
+        """Embed what is new and queue it; forget what is too old, too much, or incomparable.
+
+        True when there is more to look at: no more is taken at once than can wait for answers.
+        """
         dropped = self.diary.drop_spaces_but(self.encoder.space.id)
         _report(dropped, "of another space than the student's")
-        for photo in self.eyes.new(self.diary):
-            self._take(photo)
-            _report(self.diary.drop_above(self.limits.most), "beyond the queue's bound")
+        has_more = self._take_some()
+        _report(self.diary.drop_above(self.limits.most), "beyond the queue's bound")
         _report(self.diary.drop_older(time.time() - self.limits.ttl_s), "older than their time")
+        return has_more
+
+    def _take_some(self) -> bool:
+        share = min(_MOST_AT_ONCE, self.limits.most)
+        for taken, photo in enumerate(self.eyes.new(self.diary)):
+            if taken == share:
+                return True
+            self._take(photo)
+        return False
 
     def _take(self, photo: Photo) -> None:
         question = Question(
