@@ -107,6 +107,7 @@ test("another space costs one 409 and one look for a newer encoder, and no loop"
   assert.match(await complaint(page), /do not fit together/);
   assert.deepEqual(world.proxy.passed(/^\/search$/).map(({ status }) => status), [409]);
   assert.equal(world.proxy.passed(/manifest\.json$/).length, 1);
+  assert.equal(world.proxy.passed(/^\/spaces$/).length, 1);
   assert.deepEqual(world.proxy.passed(/\.onnx$/), []);
 });
 
