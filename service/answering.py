@@ -37,6 +37,11 @@ class Question:
     alignment: Alignment | None = None
 
     @property
+    def scale(self) -> str:
+        """Which scores its own can be held against: of mapped rows they are about another mean."""
+        return self.snapshot.space.id + ("" if self.alignment is None else "+aligned")
+
+    @property
     def kin(self) -> tuple[int, int] | None:
         """What questions must share to be searched together; None for one that must be alone.
 
@@ -126,7 +131,7 @@ def _ranked(
     asked = Asked(connection, snapshot, question.rows, options, stages, searched=rows)
     found, values = asked.grouped() if options.group_by else (asked.ranked(), {})
     if options.filter is None and asked.top_scores:
-        opened.drift.searched(snapshot.space.id, asked.top_scores)
+        opened.drift.searched(question.scale, asked.top_scores)
     return _Ranked(found=found, values=values, matching=matching)
 
 

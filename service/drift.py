@@ -25,7 +25,9 @@ _DECILES = TypeAdapter(Annotated[Deciles, Field(min_length=9, max_length=9)])
 class Drift:
     """Holds each space's first `size` queries as calibration, and later ones against it.
 
-    A calibration is nine scores, kept in the data directory; delete its file to calibrate anew.
+    Aligned queries count as a space of their own (`Question.scale`): their scores are of another
+    kind. A calibration is nine scores, kept in the data directory; delete its file to calibrate
+    anew.
     size: 0 holds nothing against anything. Thread-safe.
     """
 

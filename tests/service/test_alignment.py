@@ -142,6 +142,19 @@ def test_one_learned_again_is_used_at_once(
     assert [hit["id"] for hit in after[0]] == [hit["id"] for hit in reversed(before[0])]
 
 
+def test_scores_about_the_gallerys_mean_are_no_drift_of_the_others(
+    client: httpx.Client, catalogue: Catalogue, data: Path, photos: list[Path], student: Bundle
+) -> None:
+    align(catalogue, data, Encoder(student))
+    row = Encoder(student).encode(photos[0])[None]
+    asked = {"space": student.space.id, "vectors": row.tolist()}
+    for more in ({}, who(), who()):
+        client.post("/search", json=asked | more).raise_for_status()
+    text = client.get("/metrics").text
+    for scale, count in ((student.space.id, 1), (f"{student.space.id}+aligned", 2)):
+        assert f'lorgnette_query_top_score_count{{space="{scale}"}} {count}.0' in text
+
+
 def test_a_damaged_one_is_not_used(
     client: httpx.Client,
     catalogue: Catalogue,
