@@ -9,6 +9,10 @@ import pytest
 
 from lorgnette import _retry
 from lorgnette.bundle import Bundle
+from lorgnette.client import Client
+from lorgnette.encoder import Encoder
+from tests.command_line import Run, command
+from tests.sdk.clients import AwaitedClient, blocking_client
 from tests.sdk.library import service, write_photos
 from tests.sdk.loopback import Loopback
 
@@ -29,3 +33,18 @@ def library(teacher: Bundle, student: Bundle, photos: list[Path]) -> Iterator[Lo
     """A well-behaved service over four photographs."""
     with service(teacher, student, photos) as loopback:
         yield loopback
+
+
+@pytest.fixture(params=[blocking_client, AwaitedClient], ids=["sync", "async"])
+def make(request: pytest.FixtureRequest) -> type[Client]:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def encoder(student: Bundle) -> Encoder:
+    return Encoder(student)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return command(monkeypatch, capfd)
