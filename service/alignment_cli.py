@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service import defaults
+from service.operating import Data, opened
 
 if TYPE_CHECKING:
     from lorgnette.alignment import Alignment
 
-Data = Annotated[
-    Path,
-    typer.Option(help="Directory that holds the gallery's data.", envvar="LORGNETTE_DATA"),
-]
-Students = Annotated[
+Aligned = Annotated[
     list[Path] | None,
     typer.Option(
         "--student",
@@ -30,7 +26,7 @@ Students = Annotated[
 Threads = Annotated[int, typer.Option(min=1, help="Photographs embedded at once.")]
 
 
-def align(*, student: Students = None, data: Data = defaults.DATA, threads: Threads = 1) -> None:
+def align(*, student: Aligned = None, data: Data = defaults.DATA, threads: Threads = 1) -> None:
     """Learn how a student's queries are brought to this gallery; needs no labels.
 
     Some of the gallery's photographs are embedded with the student and compared
@@ -43,22 +39,16 @@ def align(*, student: Students = None, data: Data = defaults.DATA, threads: Thre
       lorgnette align
       lorgnette align --student models/phone --student models/web --data /srv/gallery
     """
-    from lorgnette.errors import InvalidGallery
     from service.console import reporting
     from service.gallery import aligning
-    from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 
-    if not (data / CATALOGUE_NAME).is_file():
-        raise InvalidGallery(
-            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
-        )
-    with closing(Catalogue.open(data)) as catalogue:
+    with opened(data) as catalogue:
         for directory in student or [defaults.STUDENT]:
             with reporting() as report:
                 options = aligning.Options(threads=threads, report=report)
-                opened = aligning.open_student(directory)
-                learned = aligning.align(catalogue, data, opened, options=options)
-            tell(opened.bundle.manifest.identity, learned)
+                encoder = aligning.open_student(directory)
+                learned = aligning.align(catalogue, data, encoder, options=options)
+            tell(encoder.identity, learned)
 
 
 def tell(student: str, learned: Alignment) -> None:
@@ -69,13 +59,14 @@ def tell(student: str, learned: Alignment) -> None:
     )
 
 
-def align_after_indexing(data: Path, students: Sequence[Path], *, threads: int) -> None:
-    """Align the students that fit the gallery, and say so."""
+def align_after_indexing(data: Path, students: Sequence[Path] | None, *, threads: int) -> None:
+    """Align the students that fit the gallery, and say so; None: the usual one, if it is there."""
     from service.console import reporting
     from service.gallery import aligning
-    from service.gallery.catalogue import Catalogue
 
-    with closing(Catalogue.open(data)) as catalogue, reporting() as report:
+    if students is None:
+        students = [defaults.STUDENT] if defaults.STUDENT.is_dir() else []
+    with opened(data) as catalogue, reporting() as report:
         options = aligning.Options(threads=threads, report=report)
         aligned = aligning.align_fitting(catalogue, data, students, options=options)
     for identity, learned in aligned.items():

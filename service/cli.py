@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lorgnette.exit_codes import INTERRUPTED
 from service import defaults
+from service.alignment_cli import Aligned
+from service.operating import Data
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
-INTERRUPTED = 130
-
-Data = Annotated[
-    Path,
-    typer.Option(help="Directory that holds the gallery's data.", envvar="LORGNETTE_DATA"),
-]
 Teacher = Annotated[
     Path,
     typer.Option(help="Gallery bundle that embeds the photographs.", envvar="LORGNETTE_TEACHER"),
@@ -47,15 +44,6 @@ Students = Annotated[
     list[Path] | None,
     typer.Option(
         help="Query bundle to hand out and to encode photographs with; may be repeated.",
-        metavar="<path>",
-        show_default=str(defaults.STUDENT),
-    ),
-]
-Aligned = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--student",
-        help="Query bundle to align with the gallery afterwards; may be repeated.",
         metavar="<path>",
         show_default=str(defaults.STUDENT),
     ),
@@ -124,7 +112,7 @@ def index(
         summary = index_folder(folder, data, teacher, prefix=prefix, options=options)
     tell(summary)
     with _interruptible():
-        align_after_indexing(data, student or [defaults.STUDENT], threads=options.threads)
+        align_after_indexing(data, student, threads=options.threads)
 
 
 def reindex(
@@ -168,7 +156,7 @@ def reindex(
     tell(summary)
     if job is None:
         with _interruptible():
-            align_after_indexing(data, student or [defaults.STUDENT], threads=options.threads)
+            align_after_indexing(data, student, threads=options.threads)
 
 
 def serve(

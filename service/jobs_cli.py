@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lorgnette.exit_codes import FAILED, INTERRUPTED
 from service import defaults
 from service.operating import Data, json_text, opened
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from lorgnette.wire import Job
     from service.gallery.catalogue import Catalogue
 
-INTERRUPTED, FAILED = 130, 1
 LOOK_EVERY_S = 0.25
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", show_default=False)]

@@ -23,13 +23,9 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 @contextmanager
 def opened(data: Path) -> Iterator[Catalogue]:
     """The catalogue of a gallery that is there; nothing is made by looking for it."""
-    from lorgnette.errors import InvalidGallery
-    from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
+    from service.gallery.catalogue import Catalogue, require_gallery
 
-    if not (data / CATALOGUE_NAME).is_file():
-        raise InvalidGallery(
-            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
-        )
+    require_gallery(data)
     with closing(Catalogue.open(data)) as catalogue:
         yield catalogue
 

@@ -7,8 +7,8 @@ import errno
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from types import FrameType
 
 import uvicorn
@@ -16,13 +16,13 @@ from fastapi import FastAPI
 
 from lorgnette.errors import InvalidConfiguration
 from service.settings import Settings
+from service.signals import STOPS, handled
 from service.state import ServiceState
 
 GRACE_S = 30
 """How long requests in flight may take to finish after SIGTERM."""
 
 _BACKLOG = 2048
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -122,7 +122,7 @@ async def _serve(
     app: FastAPI, bound: socket.socket, *, drain_s: float, on_ready: Callable[[str], None]
 ) -> None:
     """Answer from the first moment, with 503 until the application has opened its parts."""
-    with _ignored_signals():
+    with _stops_ignored():
         async with (
             _answering(app, bound, drain_s=drain_s) as serving,
             app.router.lifespan_context(app),
@@ -136,7 +136,7 @@ async def _serve_once_open(
     app: FastAPI, bound: socket.socket, *, drain_s: float, on_ready: Callable[[str], None]
 ) -> None:
     async with app.router.lifespan_context(app):
-        with _ignored_signals():
+        with _stops_ignored():
             async with _answering(app, bound, drain_s=drain_s) as serving:
                 on_ready(url_of(bound))
                 await serving
@@ -170,12 +170,6 @@ async def _answering(
         await serving
 
 
-@contextmanager
-def _ignored_signals() -> Iterator[None]:
+def _stops_ignored() -> AbstractContextManager[None]:
     """uvicorn handles signals while it serves, then raises them again: nothing is left to stop."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handled(STOPS, signal.SIG_IGN)

@@ -27,11 +27,11 @@ from service.gauges import WORKERS_VARIABLE
 from service.metrics import MULTIPROCESS_VARIABLE, forget_worker
 from service.server import bind, run_beside_others, url_of
 from service.settings import Settings
+from service.signals import STOPS, handled
 
 log = logging.getLogger(__name__)
 
 _SPAWN = multiprocessing.get_context("spawn")
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.5
 _CALM_S = 1.0
 """A worker that lived shorter than this is not replaced at once."""
@@ -70,23 +70,21 @@ class _Supervisor:
         self._is_stopping = False
 
     def run(self, on_ready: Callable[[str], None]) -> None:
-        before = {number: signal.signal(number, self._stop) for number in _STOPS}
-        try:
-            # One first: what keeps it from opening would keep all of them.
-            self._start()
-            self._wait_until_ready()
-            for _ in range(self._settings.workers - 1):
+        with handled(STOPS, self._stop):
+            try:
+                # One first: what keeps it from opening would keep all of them.
                 self._start()
-            self._wait_until_ready()
-            if not self._is_stopping:
-                on_ready(url_of(self._bound))
-            self._keep_alive()
-        finally:
-            self._stop()
-            for worker in self._workers:
-                worker.process.join()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+                self._wait_until_ready()
+                for _ in range(self._settings.workers - 1):
+                    self._start()
+                self._wait_until_ready()
+                if not self._is_stopping:
+                    on_ready(url_of(self._bound))
+                self._keep_alive()
+            finally:
+                self._stop()
+                for worker in self._workers:
+                    worker.process.join()
 
     def _start(self) -> None:
         """Start a worker. A signal meanwhile waits until it has inherited the socket."""

@@ -21,6 +21,7 @@ from typing import IO
 import httpx
 
 from lorgnette.errors import Unreachable
+from service.signals import STOPS, handled
 
 READY_S = 120.0
 """How long the service may take to answer `/readyz`."""
@@ -129,10 +130,5 @@ def _patience() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
+    with handled((*STOPS, signal.SIGHUP), signal.SIG_IGN):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from service import defaults
+
 
 def demo(
     *,
@@ -17,12 +19,12 @@ def demo(
     data: Annotated[
         Path, typer.Option(help="Where galleries, queries and contact sheets go.")
     ] = Path("demo-data"),
-    teacher: Annotated[Path, typer.Option(help="Gallery bundle that embeds the photos.")] = Path(
-        "models/teacher"
-    ),
-    student: Annotated[Path, typer.Option(help="Query bundle that embeds the queries.")] = Path(
-        "models/student"
-    ),
+    teacher: Annotated[
+        Path, typer.Option(help="Gallery bundle that embeds the photos.")
+    ] = defaults.TEACHER,
+    student: Annotated[
+        Path, typer.Option(help="Query bundle that embeds the queries.")
+    ] = defaults.STUDENT,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
     ] = 0,

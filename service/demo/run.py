@@ -19,6 +19,7 @@ from service.demo.contact_sheet import Row, Tile, write_contact_sheet
 from service.demo.galleries import Gallery, own_gallery, sample_gallery
 from service.demo.report import Report, how_made
 from service.server import bind
+from service.signals import handled
 
 HOST = "127.0.0.1"
 
@@ -201,10 +202,5 @@ def _stops_as_interrupts() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
+    with handled((signal.SIGTERM, signal.SIGHUP), interrupt):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidConfiguration, InvalidGallery, InvalidInput
+from lorgnette.errors import InvalidConfiguration, InvalidInput
 from lorgnette.manifest import Space
 from service import defaults
 from service.embedding import embed_files, open_teacher
 from service.gallery import faiss_index, footprint, generations, sources
-from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
+from service.gallery.catalogue import Catalogue, require_gallery
 from service.gallery.files import writer_lock
 from service.gallery.footprint import kept_factory
 from service.gallery.generations import AUTO, GenerationManifest
@@ -109,10 +109,7 @@ def reindex(
     no longer the photograph that was indexed, is skipped and named. Acknowledged by batches, as
     `index_folder`, and raises the same.
     """
-    if not (data / CATALOGUE_NAME).is_file():
-        raise InvalidGallery(
-            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
-        )
+    require_gallery(data)
     encoder = open_teacher(teacher)
     space = encoder.space
     _check(options, space)

@@ -19,6 +19,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Space
@@ -39,6 +40,14 @@ from service.gallery.statements import (
 __all__ = ["CATALOGUE_NAME", "Catalogue", "Changes", "Item", "Known", "NewItem", "Stamp", "now"]
 
 CATALOGUE_NAME = "catalogue.sqlite"
+
+
+def require_gallery(data: Path) -> None:
+    """Raise `InvalidGallery` for a data directory without a catalogue; `open` would make one."""
+    if not (data / CATALOGUE_NAME).is_file():
+        raise InvalidGallery(
+            f"there is no gallery in {data}: make one with `lorgnette index FOLDER`, or give --data"
+        )
 
 
 class Catalogue:
@@ -95,6 +104,12 @@ class Catalogue:
             connection = self._connection()
             with schema.reading(connection):
                 yield connection
+
+    @contextlib.contextmanager
+    def reading_once(self) -> Iterator[sqlite3.Connection]:
+        """One statement: it sees one moment by itself, in a `reading` block that one's."""
+        with schema.translated(self.path):
+            yield self._connection()
 
     def check(self) -> None:
         """Read everything but the vectors' numbers. Raises `InvalidGallery` for damage."""
@@ -189,14 +204,14 @@ class Catalogue:
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """The live items among the keys, in one query."""
-        with self.reading() as connection:
+        with self.reading_once() as connection:
             rows = connection.execute(
                 "SELECT key, id, source, metadata FROM items WHERE NOT deleted"
                 " AND key IN (SELECT value FROM json_each(?))",
                 (json.dumps([int(key) for key in keys]),),
             ).fetchall()
         return {
-            key: Item(key=key, id=item_id, source=source, metadata=json.loads(metadata))
+            key: Item(key=key, id=item_id, source=source, metadata=from_json(metadata))
             for key, item_id, source, metadata in rows
         }
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from lorgnette.wire import Hit
 
 
-BAD_INPUT, FAILED = 2, 1
-
 Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="One or more photographs.")]
 StudentBundle = Annotated[
     Path, typer.Option(help="The bundle that embeds here; `lorgnette pull` fetches one.")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lorgnette._output import (
-    BAD_INPUT,
     STUDENT,
     Key,
     Photos,
@@ -17,6 +16,7 @@ from lorgnette._output import (
     table,
 )
 from lorgnette.errors import InvalidImage
+from lorgnette.exit_codes import BAD_INPUT
 
 if TYPE_CHECKING:
     from lorgnette._options import SearchOptions

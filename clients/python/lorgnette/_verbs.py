@@ -17,9 +17,9 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 from lorgnette.errors import MissingExtra
+from lorgnette.exit_codes import INTERRUPTED
 
 GROUP = "lorgnette.commands"
-INTERRUPTED = 130
 
 
 def add_verbs(app: typer.Typer) -> None:

@@ -14,8 +14,6 @@ import typer
 from lorgnette._edge_verb import edge
 from lorgnette._model_verbs import models, pull, release, rollback, sign
 from lorgnette._output import (
-    BAD_INPUT,
-    FAILED,
     STUDENT,
     Photos,
     StudentBundle,
@@ -25,8 +23,9 @@ from lorgnette._output import (
     write_whole,
 )
 from lorgnette._search_verb import search
-from lorgnette._verbs import INTERRUPTED, add_verbs, interruptible
+from lorgnette._verbs import add_verbs, interruptible
 from lorgnette.errors import InvalidConfiguration, InvalidInput, LorgnetteError
+from lorgnette.exit_codes import BAD_INPUT, FAILED, INTERRUPTED
 
 
 def encode(
