@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +58,6 @@ def edge(
     from lorgnette.edge.station import Limits, Station
     from lorgnette.encoder import Encoder
 
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     eyes = _eyes(watch, camera, once=once)
     encoder = Encoder(Bundle.open(bundle))
     limits = Limits(k=k, most=most, ttl_s=ttl_hours * 3600)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lorgnette._edge_verb import edge
+from lorgnette._log_lines import show_warnings
 from lorgnette._model_verbs import models, pull, release, rollback, sign
 from lorgnette._output import (
     STUDENT,
@@ -84,6 +85,7 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command. Exit code 2 for what the caller can mend, 130 for Ctrl-C, else 1."""
+    show_warnings()
     try:
         build_app()()
     except LorgnetteError as error:
