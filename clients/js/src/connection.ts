@@ -147,7 +147,7 @@ class Failure {
 }
 
 /** A body in memory, up to a size. */
-class Body implements Reader {
+export class Body implements Reader {
   private readonly pieces: Uint8Array[] = [];
   private size = 0;
 
@@ -165,7 +165,7 @@ class Body implements Reader {
 }
 
 /** Pieces as one. */
-export function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
+function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {

@@ -3,7 +3,7 @@
 import { requireSuccess, type Answer } from "./answers.js";
 import type { Head, Limit, Reader } from "./attempt.js";
 import { verify } from "./bundle.js";
-import { concatenated, type Call, type CallOptions, type Connection } from "./connection.js";
+import { Body, type Call, type CallOptions, type Connection } from "./connection.js";
 import { BundleCorrupt, ServerFault, Unreachable } from "./errors.js";
 import type { BundleFile } from "./manifest.js";
 import type { Shelf } from "./shelf.js";
@@ -83,7 +83,7 @@ async function fetchRest(
   try {
     const answer = await source.connection.attempt(call, options, reader);
     if (reader.isOurs && pieces.isShort) throw new Unreachable(`${call.path} ended too early`);
-    return { ...answer, body: concatenated(reader.other) };
+    return { ...answer, body: reader.other.joined() };
   } finally {
     await pieces.keep();
   }
@@ -160,7 +160,7 @@ class Pieces {
 
 /** Gives the body to the pieces when it is the file's, else collects it: an error's explanation. */
 class PieceReader implements Reader {
-  readonly other: Uint8Array[] = [];
+  readonly other = new Body();
   isOurs = false;
 
   constructor(
@@ -176,11 +176,11 @@ class PieceReader implements Reader {
   }
 
   async chunk(piece: Uint8Array, limit: Limit): Promise<void> {
-    limit.restart();
     if (!this.isOurs) {
-      this.other.push(piece);
+      this.other.chunk(piece);
       return;
     }
+    limit.restart();
     await this.pieces.add(piece);
     this.onBytes(this.pieces.have);
   }

@@ -108,7 +108,7 @@ export class Keeper<E extends BundleEncoder<never>> implements ModelStore<E> {
     } catch (error) {
       const { spare } = this.platform;
       if (!(error instanceof DiskFull) || spare === undefined || spare === this.shelf) throw error;
-      await this.prune();
+      await this.shelf.exclusively(LOCK, () => this.prune());
       this.shelf = spare;
       return this.refreshHere(options, isWanted);
     }

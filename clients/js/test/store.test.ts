@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import {
-  BundleCorrupt, Client, DiskFull, InvalidConfiguration, NotFound, Unreachable, type ModelStore,
+  BundleCorrupt, Client, DiskFull, InvalidConfiguration, NotFound, TimedOut, Unreachable,
+  type ModelStore,
 } from "lorgnette";
 import { openStore, type NodeEncoder } from "lorgnette/node";
 import { Keeper } from "../dist/keeper.js";
@@ -117,6 +118,12 @@ for (const [what, spoil] of [
     assert.equal(version(await store().latest()), "2");
   });
 }
+
+test("an error in a file's place that never ends is not waited for", { timeout: 20_000 }, async () => {
+  spoiling(async () => ({ drip: 500 }));
+  const impatient = new Client(front.url, { maxRetries: 0, key: searchKey, timeoutMs: 500 });
+  await assert.rejects(openStore({ client: impatient, directory }).latest(), TimedOut);
+});
 
 test("what is held starts offline, and the newest says that nobody is there", async () => {
   await store().latest();

@@ -22,7 +22,9 @@ export interface Passing {
 export type Answering = (
   seen: Seen,
   pass: () => Promise<Passing>,
-) => Promise<Passing | "cut" | "silence" | { readonly cutAfter: number; readonly of: Passing }>;
+) => Promise<
+  Passing | "cut" | "silence" | { readonly cutAfter: number; readonly of: Passing } | { readonly drip: number }
+>;
 
 /** A server in front of another. */
 export class Front {
@@ -73,6 +75,11 @@ export class Front {
     if (answer === "silence") return;
     if (answer === "cut") {
       response.destroy();
+    } else if ("drip" in answer) {
+      // A body that comes for ever, a little at a time.
+      response.writeHead(answer.drip);
+      const drops = setInterval(() => response.write("drip "), 20);
+      response.once("close", () => clearInterval(drops));
     } else if ("cutAfter" in answer) {
       response.writeHead(answer.of.status, answer.of.headers);
       response.write(answer.of.body.subarray(0, answer.cutAfter), () => response.destroy());
