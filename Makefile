@@ -24,7 +24,11 @@ STUDENT_CONFIG ?= training/configs/student_lite0.yaml
 RUNS ?= runs
 MODELS ?= models
 # The shipped pair stays below 40 MB without the fp32 graphs; fp16 storage costs no accuracy.
-VARIANTS ?= fp16,net,pre
+TEACHER_VARIANTS ?= fp16,net,pre
+STUDENT_VARIANTS ?= fp16,int8
+# models: photographs to measure int8's ranges on, and those its loss is measured on.
+CALIBRATION ?= $(DATA)/grocery_produce
+EVALUATION ?= $(DATA)/grocery_packages
 
 quoted = '$(subst ','\'',$(1))'
 DEMO_ARGUMENTS = --data $(call quoted,$(DEMO_DATA)) $(if $(PHOTOS),--photos $(call quoted,$(PHOTOS)))
@@ -102,10 +106,12 @@ bench: install ## Measure everything beside its peers and floors; writes docs/be
 models: install ## Train and export both shipped bundles again: make models DATA=photographs
 	@test -n '$(DATA)' || { echo "make models needs DATA=<root of the photographs>" >&2; exit 2; }
 	$(BIN)/lorgnette whiten $(TEACHER_CONFIG) --data '$(DATA)' --out $(RUNS)/teacher
-	$(BIN)/lorgnette export $(RUNS)/teacher --out $(MODELS)/teacher --variants $(VARIANTS) --force
+	$(BIN)/lorgnette export $(RUNS)/teacher --out $(MODELS)/teacher --variants $(TEACHER_VARIANTS) --force
 	$(BIN)/lorgnette train $(STUDENT_CONFIG) --data '$(DATA)' --teacher $(MODELS)/teacher \
 		--out $(RUNS)/student
-	$(BIN)/lorgnette export $(RUNS)/student --out $(MODELS)/student --variants $(VARIANTS) --force
+	$(BIN)/lorgnette export $(RUNS)/student --out $(MODELS)/student --variants $(STUDENT_VARIANTS) --force \
+		--calibration '$(CALIBRATION)' --evaluate '$(EVALUATION)' --splits splits.tsv \
+		--gallery $(MODELS)/teacher
 
 clean: ## Remove both virtual environments, caches and the demo's data; keeps runs and models
 	rm -rf $(VENV) $(DEMO_VENV) '$(DEMO_DATA)' .mypy_cache .ruff_cache .pytest_cache \

@@ -34,7 +34,7 @@ def test_it_is_at_most_forty_megabytes() -> None:
 
 def test_every_encoder_reproduces_its_golden_vectors_here(pair: tuple[Bundle, Bundle]) -> None:
     for bundle in pair:
-        for variant in {"fp16", "fp32"} & set(bundle.manifest.files):
+        for variant in {"fp16", "fp32", "int8"} & set(bundle.manifest.files):
             Encoder(bundle, variant=variant).check()
 
 
