@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pydantic_core import to_json
 
 from lorgnette.alignment import Alignment
 from lorgnette.vectors import Vectors
-from lorgnette.wire import Hit, Options, SearchResponse
+from lorgnette.wire import Options
 from service.gallery.grouping import Value
 from service.gallery.records import Item
 from service.gallery.snapshot import Found, Snapshot
@@ -79,7 +80,9 @@ def answer_together(
 
     Several must be compatible, that is have one `Question.kin`.
     """
-    with opened.catalogue.reading() as connection:
+    catalogue = opened.catalogue
+    reading = catalogue.reading if any(map(_reads_twice, questions)) else catalogue.reading_once
+    with reading() as connection:
         rows = _searched(questions, stages) if len(questions) > 1 else [None]
         ranked = [
             _ranked(opened, connection, question, own, rows=own_rows)
@@ -87,11 +90,16 @@ def answer_together(
         ]
         with in_all("metadata", stages):
             keys = [hit.key for one in ranked for row in one.found for hit in row]
-            items = opened.catalogue.items(keys)
+            items = catalogue.items(keys)
     return [
         _told(question, own, one, items)
         for question, own, one in zip(questions, stages, ranked, strict=True)
     ]
+
+
+def _reads_twice(question: Question) -> bool:
+    """Whether the catalogue is asked before the hits are described too."""
+    return question.options.filter is not None or question.options.group_by is not None
 
 
 @dataclass(frozen=True)
@@ -136,29 +144,35 @@ def _ranked(
 
 
 def _told(question: Question, stages: Stages, ranked: _Ranked, items: Mapping[int, Item]) -> bytes:
-    response = SearchResponse(
-        space=question.snapshot.space.id,
-        generation=question.snapshot.generation,
-        results=[
-            [_hit(hit, items, ranked.values, question.options) for hit in row if hit.key in items]
-            for row in ranked.found
-        ],
-        took_ms=stages.took_ms(),
-        matching=ranked.matching,
-        is_aligned=question.alignment is not None,
-        stages_ms=stages.ms,
-    )
-    return response.model_dump_json().encode()
+    # A `SearchResponse`, but not built as one: what comes from here need not be checked again.
+    return to_json(
+        {
+            "space": question.snapshot.space.id,
+            "generation": question.snapshot.generation,
+            "results": [
+                [_hit(hit, items, ranked.values, question.options)
+                 for hit in row if hit.key in items]
+                for row in ranked.found
+            ],
+            "took_ms": stages.took_ms(),
+            "matching": ranked.matching,
+            "is_aligned": question.alignment is not None,
+            "stages_ms": stages.ms,
+        },
+        inf_nan_mode="null",
+    )  # fmt: skip
 
 
 def _hit(
     hit: Found, items: Mapping[int, Item], values: Mapping[int, Value], options: Options
-) -> Hit:
+) -> dict[str, object]:
+    """A `Hit`."""
     item, wanted = items[hit.key], options.fields
     metadata = item.metadata
     if wanted is not None:
         metadata = {name: metadata[name] for name in wanted if name in metadata}
-    return Hit(id=item.id, score=hit.score, metadata=metadata, group=values.get(hit.key))
+    group = values.get(hit.key)
+    return {"id": item.id, "score": hit.score, "metadata": metadata, "group": group}
 
 
 @dataclass(frozen=True)

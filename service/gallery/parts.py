@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -51,12 +52,16 @@ class GenerationPart:
     is_dead: NDArray[np.bool_]
     source: RowSource
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of rows that can be found."""
-        return int(len(self.is_dead) - self.is_dead.sum())
+        return int(len(self.is_dead) - np.count_nonzero(self.is_dead))
 
     @property
+    def _all_live(self) -> bool:
+        return self.count == len(self.is_dead)
+
+    @cached_property
     def is_exact(self) -> bool:
         """Whether its index compares with every row as it is."""
         return self.generation.index.is_exact
@@ -135,7 +140,7 @@ class GenerationPart:
     def _suffices(self, scores: Scores, positions: NDArray[np.int64], *, wanted: int) -> bool:
         if positions[-1] < 0:
             return True
-        living = scores[~self.is_dead[positions]]
+        living = scores if self._all_live else scores[~self.is_dead[positions]]
         if len(living) < wanted:
             return False
         # What was not fetched is no better than the last: is that surely worse than the k-th?
@@ -144,12 +149,15 @@ class GenerationPart:
     def _ranked(
         self, query: NDArray[np.float32], scores: Scores, positions: NDArray[np.int64], *, k: int
     ) -> Ranking:
-        found = positions >= 0
-        found[found] = ~self.is_dead[positions[found]]
-        scores, positions = scores[found], positions[found]
+        if positions[-1] < 0 or not self._all_live:
+            found = positions >= 0
+            found[found] = ~self.is_dead[positions[found]]
+            scores, positions = scores[found], positions[found]
         if self.generation.index.is_exact:
             scores = exact_scores(query, self.generation.index.rows_at(positions))
-        return ranked(scores.clip(-1.0, 1.0), self.generation.keys[positions], k=k)
+        else:
+            scores = scores.clip(-1.0, 1.0)
+        return ranked(scores, self.generation.keys[positions], k=k)
 
 
 def _positions(held: Keys, keys: Keys) -> NDArray[np.int64]:
@@ -172,10 +180,10 @@ class TailPart:
     is_dead: NDArray[np.bool_]
     is_exact: ClassVar[bool] = True
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of rows that can be found."""
-        return int(len(self.is_dead) - self.is_dead.sum())
+        return int(len(self.is_dead) - np.count_nonzero(self.is_dead))
 
     def only(self, keys: Keys) -> TailPart:
         """The same rows with all but these keys dead."""

@@ -69,7 +69,9 @@ class Snapshot:
             )
         if k < 1:
             raise InvalidRequest(f"expected k of at least 1, found {k}")
-        found = [part.search(rows, k=k) for part in self.parts]
+        found = [part.search(rows, k=k) for part in self.parts if part.count]
+        if not found:
+            return [[] for _ in rows]
         return [self._merged(n, found, k=k) for n in range(len(rows))]
 
     def only(self, keys: Keys) -> Snapshot:
@@ -86,9 +88,11 @@ class Snapshot:
 
     @staticmethod
     def _merged(n: int, found: list[list[Ranking]], *, k: int) -> list[Found]:
-        scores = np.concatenate([rankings[n][0] for rankings in found])
-        keys = np.concatenate([rankings[n][1] for rankings in found])
-        best = ranked(scores, keys, k=k)
+        best = found[0][n]
+        if len(found) > 1:
+            scores = np.concatenate([rankings[n][0] for rankings in found])
+            keys = np.concatenate([rankings[n][1] for rankings in found])
+            best = ranked(scores, keys, k=k)
         return [
             Found(key=key, score=score)
             for score, key in zip(best[0].tolist(), best[1].tolist(), strict=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lorgnette.bundle import Bundle
 from lorgnette.errors import InvalidVector
 from lorgnette.filters import read_filter
-from lorgnette.wire import Options
+from lorgnette.wire import Options, SearchResponse
 from service.answering import Asking, Question, answer_all
 from service.app import _close, _open
 from service.gallery.catalogue import Catalogue
@@ -132,6 +132,20 @@ def test_what_is_searched_together_is_what_brute_force_finds(
         (hits,) = json.loads(outcome)["results"]
         found = [(int(hit["id"]) + 1, np.float32(hit["score"])) for hit in hits]
         assert found == brute_force(truth, query, k=20)
+
+
+@pytest.mark.parametrize("group_by", [None, "brand"])
+@pytest.mark.parametrize("query", [None, '{"field": "brand", "eq": "b2"}'])
+def test_an_answer_is_what_its_model_writes(
+    world: tuple[Opened, tuple[Snapshot, Snapshot]], group_by: str | None, query: str | None
+) -> None:
+    opened, (_, now) = world
+    options = Options(k=3, group_by=group_by, filter=read_filter(query) if query else None)
+    (outcome,) = answer_all([asking(opened, now, [0, 1], options)])
+    assert isinstance(outcome, bytes)
+    answer = SearchResponse.model_validate_json(outcome, strict=True)
+    assert answer.model_dump_json().encode() == outcome
+    assert [len(hits) for hits in answer.results] == [3, 3]
 
 
 def test_one_search_answers_all_that_are_compatible(
