@@ -221,6 +221,17 @@ def test_a_state_that_is_not_ours_is_refused(box: Box) -> None:
         Diary(box.state, lines=box.out)
 
 
+def test_a_frame_of_a_camera_leaves_nothing_behind_once_answered(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "edge.sqlite", lines=tmp_path / "edge.jsonl")
+    vector = np.ones(16, np.float32)
+    diary.ask(Question(0, "camera-0", "a" * 64, "tiny", "s@1", vector, 1.0), sight=None)
+    asked = diary.oldest()
+    assert asked is not None
+    diary.answer(asked, "{}")
+    assert not diary.has_done("a" * 64)
+    diary.close()
+
+
 def test_a_camera_without_opencv_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(errors.MissingExtra, match=r"lorgnette\[camera\]"):

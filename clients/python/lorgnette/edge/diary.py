@@ -88,13 +88,17 @@ class Diary:
             self._note(sight)
 
     def ask(self, question: Question, *, sight: Sight | None) -> None:
-        """Queue a vector, and remember its photograph, in one step. Its seq is given here."""
+        """Queue a vector, and remember its photograph, in one step. Its seq is given here.
+
+        sight: None for a camera's frame, which is remembered by nothing: no two are the same, and
+        a frame a second would be gigabytes of digests a year.
+        """
         vector = question.vector.astype("<f4").tobytes()
         q = question
         with self._writing():
             if sight is not None:
                 self._note(sight)
-            self._db.execute("INSERT OR IGNORE INTO photos VALUES (?)", (q.sha256,))
+                self._db.execute("INSERT OR IGNORE INTO photos VALUES (?)", (q.sha256,))
             self._db.execute(
                 "INSERT INTO queue (photo, sha256, space, student, vector, taken_s)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
