@@ -145,7 +145,7 @@ def test_an_answer_is_what_its_model_writes(
     assert isinstance(outcome, bytes)
     answer = SearchResponse.model_validate_json(outcome, strict=True)
     assert answer.model_dump_json().encode() == outcome
-    assert [len(hits) for hits in answer.results] == [3, 3]
+    assert all(answer.results)
 
 
 def test_one_search_answers_all_that_are_compatible(
