@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from lorgnette.errors import InvalidConfiguration
+from service.memory import share_one_heap
 from service.settings import Settings
 from service.signals import STOPS, handled
 from service.state import ServiceState
@@ -74,6 +75,7 @@ def run(app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]) ->
     on_ready: called once with the URL when requests are answered. Raises `InvalidConfiguration`
     for a port that cannot be had, and what the application raises while it opens.
     """
+    share_one_heap()
     with bind(settings.host, settings.port) as bound:
         asyncio.run(_serve(app, bound, drain_s=settings.drain_s, on_ready=on_ready))
 
@@ -85,6 +87,7 @@ def run_beside_others(
 
     It takes no request before it is ready: the others answer meanwhile. Otherwise as `run`.
     """
+    share_one_heap()
     asyncio.run(_serve_once_open(app, bound, drain_s=settings.drain_s, on_ready=on_ready))
 
 

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from types import FrameType
 
 from lorgnette.error_codes import by_code
 from lorgnette.errors import LorgnetteError
+from service.counters import counters_folder
 from service.gauges import WORKERS_VARIABLE
 from service.metrics import MULTIPROCESS_VARIABLE, forget_worker
 from service.server import bind, run_beside_others, url_of
@@ -52,9 +52,9 @@ def run_workers(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """
     with (
         bind(settings.host, settings.port) as bound,
-        tempfile.TemporaryDirectory(prefix="lorgnette-metrics-") as counters,
+        counters_folder() as counters,
     ):
-        os.environ[MULTIPROCESS_VARIABLE] = counters
+        os.environ[MULTIPROCESS_VARIABLE] = str(counters)
         os.environ[WORKERS_VARIABLE] = str(os.getpid())
         _Supervisor(settings, bound).run(on_ready)
 
