@@ -32,7 +32,7 @@ const RULES: readonly Rule[] = [
 
 /** The sentence of an error, and the way on. */
 export function told(error: unknown): Told {
-  if (!navigator.onLine) {
+  if (!navigator.onLine && error instanceof errors.Unreachable) {
     return { text: "You are offline: your photograph stays here, try again when you are back.", wayOn: "try again" };
   }
   const rule = RULES.find(([kind]) => error instanceof kind);

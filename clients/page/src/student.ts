@@ -39,6 +39,14 @@ export class Student {
     return this.encoder;
   }
 
+  /** Give up an encoder that stopped; the next `ready` starts another. */
+  lose(lost: WebEncoder): void {
+    void this.encoder?.then((encoder) => {
+      if (encoder === lost) this.encoder = undefined;
+    });
+    void lost.close();
+  }
+
   /** The server's newest, once; for when it no longer speaks this one's space. */
   async renew(): Promise<WebEncoder> {
     const store = await this.store();

@@ -4,6 +4,7 @@ import "./needs_chromium.js";
 import { after, afterEach } from "node:test";
 import "./searching.js";
 import "./mishaps.js";
+import "./meddling.js";
 import "./model.js";
 import "./admin.js";
 import { theWorld } from "./world.js";

@@ -62,7 +62,7 @@ test("only numbers leave: no body above 4 KB, no image bytes, no other origin, n
   }
   const bodies = world.proxy.log.filter(({ sent }) => sent.length > 0);
   assert.deepEqual(bodies.map(({ path }) => path), ["/search"]);
-  assert.deepEqual(Object.keys(JSON.parse(String(bodies[0]?.sent)) as object).sort(), ["k", "space", "vectors"]);
+  assert.deepEqual(Object.keys(JSON.parse(String(bodies[0]?.sent)) as object).sort(), ["k", "space", "student", "vectors"]);
   const strangers = world.asked.filter((url) => !url.startsWith(world.proxy.origin) && !/^(blob|data):/.test(url));
   assert.deepEqual(strangers, []);
   assert.deepEqual(world.complaints, []);

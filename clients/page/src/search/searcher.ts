@@ -1,6 +1,6 @@
 /** One photograph's way: embed here, send the vector, and remember what each step took. */
 
-import { SpaceMismatch, type Client, type Embedding, type SearchResponse } from "lorgnette";
+import { InvalidImage, LorgnetteError, SpaceMismatch, type Client, type Embedding, type SearchResponse } from "lorgnette";
 import type { WebEncoder, WebImage } from "lorgnette/web";
 import { currentKey } from "../key.js";
 import { client } from "../service.js";
@@ -52,10 +52,15 @@ export class Searcher {
     onSent: OnSent,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const embedding = await encoder.embed(photo, { signal });
+    const embedding = await encoder.embed(photo, { signal }).catch((error: unknown) => {
+      // Its worker died, or its memory ran out: it will not come back by itself.
+      if (error instanceof LorgnetteError && !(error instanceof InvalidImage)) this.student.lose(encoder);
+      throw error;
+    });
     onSent();
     const rows = [embedding.vector];
-    const answer = await this.client().searchVectors(rows, encoder.space, { k: K }, { signal });
+    const options = { k: K, student: encoder.identity };
+    const answer = await this.client().searchVectors(rows, encoder.space, options, { signal });
     const { sent_bytes, took_ms } = this.last;
     return { answer, embedding, network_ms: Math.max(0, took_ms - answer.took_ms), sent_bytes };
   }
