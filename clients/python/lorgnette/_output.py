@@ -79,14 +79,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises `InvalidConfiguration` when the place cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.writing")
+    from lorgnette.durable import replace_file
+
     try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise InvalidConfiguration(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def progress_bar(stack: ExitStack) -> OnProgress:
