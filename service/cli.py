@@ -84,6 +84,10 @@ def index(
     prefix: Annotated[
         str, typer.Option(help="Put before every id, to keep folders apart.", show_default=False)
     ] = "",
+    embedded: Annotated[
+        Path | None,
+        typer.Option(help="Take the vectors `lorgnette embed` wrote there.", show_default=False),
+    ] = None,
     threads: Threads = None,
     factory: Factory = None,
     recall_gate: RecallGate = defaults.RECALL_GATE,
@@ -99,19 +103,22 @@ def index(
     Examples:
       lorgnette index ~/Pictures
       lorgnette index /mnt/archive --prefix archive --data /srv/gallery
+      lorgnette index /mnt/archive --embedded /mnt/vectors
     """
-    _settle_libraries()
+    settle_libraries()
     from service.alignment_cli import align_after_indexing
     from service.console import reporting, tell
     from service.gallery.build import Options, index_folder
 
-    with _interruptible(), reporting() as report:
+    with interruptible(), reporting() as report:
         options = Options(
-            threads=threads or _cores(), factory=factory, recall_gate=recall_gate, report=report
+            threads=threads or cores_here(), factory=factory, recall_gate=recall_gate, report=report
         )
-        summary = index_folder(folder, data, teacher, prefix=prefix, options=options)
+        summary = index_folder(
+            folder, data, teacher, prefix=prefix, embedded=embedded, options=options
+        )
     tell(summary)
-    with _interruptible():
+    with interruptible():
         align_after_indexing(data, student, threads=options.threads)
 
 
@@ -136,16 +143,16 @@ def reindex(
       lorgnette reindex --teacher models/teacher-2
       lorgnette reindex --factory HNSW32 --recall-gate 0.98
     """
-    _settle_libraries()
+    settle_libraries()
     from service.alignment_cli import align_after_indexing
     from service.console import reporting, tell
     from service.gallery.build import Options
     from service.gallery.build import reindex as build_again
     from service.job_process import reindex_as_job
 
-    with _interruptible(), reporting() as report:
+    with interruptible(), reporting() as report:
         options = Options(
-            threads=threads or _cores(), factory=factory, recall_gate=recall_gate, report=report
+            threads=threads or cores_here(), factory=factory, recall_gate=recall_gate, report=report
         )
         if job is None:
             summary = build_again(data, teacher, options=options)
@@ -155,7 +162,7 @@ def reindex(
             )
     tell(summary)
     if job is None:
-        with _interruptible():
+        with interruptible():
             align_after_indexing(data, student, threads=options.threads)
 
 
@@ -185,7 +192,7 @@ def serve(
       lorgnette serve --student models/phone --student models/web
       LORGNETTE_SEARCH_KEY=... LORGNETTE_ADMIN_KEY=... lorgnette serve --host 0.0.0.0
     """
-    _settle_libraries()
+    settle_libraries()
     from service.settings import load_settings
 
     settings = load_settings(
@@ -222,14 +229,13 @@ def _serve(settings: Settings) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends the verb with one line and its exit code, and no traceback."""
     _heed_one_interrupt()
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(
-            "stopped; what was indexed is kept: run the same command again to go on", err=True
-        )
+        typer.echo("stopped; what was done is kept: run the same command again to go on", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -245,7 +251,7 @@ def _heed_one_interrupt() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def _settle_libraries() -> None:
+def settle_libraries() -> None:
     """Before the heavy imports: one thread a search, and no remarks between our own lines."""
     # FAISS reads this when it is imported; its own setter affects only the calling thread.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -253,6 +259,7 @@ def _settle_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _cores() -> int:
+def cores_here() -> int:
+    """The cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

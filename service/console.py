@@ -6,7 +6,7 @@ Progress and warnings go to standard error, the one line of result to standard o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.progress import Progress as Bar
 
 from lorgnette.text import visible
 from service.gallery.build import Summary
+from service.gallery.scan import Skipped
 from service.progress import Progress, Report
 
 _LINE_EVERY_S = 5.0
@@ -87,12 +88,17 @@ def _rate(progress: Progress) -> str:
 
 def tell(summary: Summary) -> None:
     """Say what a run did: warnings to standard error, then one line to standard output."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    for skipped in summary.skipped[:_NAMED]:
-        errors.print(f"skipped {visible(skipped.name)}: {visible(skipped.reason)}")
-    if len(summary.skipped) > _NAMED:
-        errors.print(f"… and {len(summary.skipped) - _NAMED} more")
+    tell_skipped(summary.skipped)
     Console(highlight=False, soft_wrap=True, markup=False).print(_sentence(summary))
+
+
+def tell_skipped(skipped: Sequence[Skipped]) -> None:
+    """Name what was left out, to standard error; of very many the first ones."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for entry in skipped[:_NAMED]:
+        errors.print(f"skipped {visible(entry.name)}: {visible(entry.reason)}")
+    if len(skipped) > _NAMED:
+        errors.print(f"… and {len(skipped) - _NAMED} more")
 
 
 def _sentence(summary: Summary) -> str:

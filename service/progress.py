@@ -37,9 +37,9 @@ class Meter:
         if total:
             report(Progress(stage=stage, done=0, total=total, rate=None, eta_s=None))
 
-    def advance(self) -> None:
-        """One more is done."""
-        self._done += 1
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._done += count
         rate = self._done / max(time.monotonic() - self._started, 1e-9)
         self._report(
             Progress(

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration, InvalidInput
 from lorgnette.manifest import Space
 from service import defaults
-from service.embedding import embed_files, open_teacher
+from service.bulk import shards
+from service.embedding import Embedded, embed_files, open_teacher
 from service.gallery import faiss_index, footprint, generations, sources
 from service.gallery.catalogue import Catalogue, require_gallery
 from service.gallery.files import writer_lock
@@ -64,9 +66,12 @@ def index_folder(
     teacher: Path,
     *,
     prefix: str = "",
+    embedded: Path | None = None,
     options: Options = Options(),
 ) -> Summary:
     """Embed the new and changed photographs of a folder and publish a generation.
+
+    embedded: shards of these very photographs (`service/bulk`), whose rows are taken instead.
 
     Photographs are acknowledged by batches: after a crash or Ctrl-C the same call goes on. One
     whose size and time of change are known is not read. A broken one is skipped and named.
@@ -79,12 +84,13 @@ def index_folder(
     encoder = open_teacher(teacher)
     space = encoder.space
     _check(options, space)
+    rows = {} if embedded is None else shards.rows_for(embedded, found.photographs, space)
     with _writing(data) as catalogue:
         known = {entry.id: entry for entry in catalogue.known(space.id)}
         todo = [photo for photo in found.photographs if not _is_done(known.get(photo.id), photo)]
         _refuse_takeover(folder, todo, known, data=data)
         write = partial(_write_items, catalogue, space)
-        broken = _embed(encoder, todo, write=write, options=options)
+        broken = _embed(encoder, todo, write=write, options=options, rows=rows)
         if len(broken) == len(found.photographs):
             raise InvalidInput(_none_readable(folder, broken))
         live, is_new = _publish_changes(catalogue, data, space, options=options)
@@ -181,13 +187,15 @@ def _embed(
     *,
     write: Callable[[Sequence[_Embedded]], None],
     options: Options,
+    rows: Mapping[str, Embedded] = MappingProxyType({}),
 ) -> list[Skipped]:
-    """Embed and write by batches. Returns the photographs that cannot be read."""
+    """Embed what `rows` lacks, write by batches. Returns the photographs that cannot be read."""
     broken: list[Skipped] = []
     batch: list[_Embedded] = []
     meter = Meter(options.report, stage="embedding", total=len(todo))
     paths = [photo.path for photo in todo]
-    with closing(embed_files(encoder, paths, threads=options.threads)) as results:
+    results = embed_files(encoder, paths, threads=options.threads)
+    with closing((rows[photo.id] for photo in todo) if rows else results) as results:
         for photo, result in zip(todo, results, strict=True):
             if isinstance(result, InvalidInput):
                 broken.append(Skipped(photo.id, str(result)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -103,12 +104,21 @@ class Encoder:
 def _open_session(bundle: Bundle, variant: Variant, *, threads: int) -> ort.InferenceSession:
     if variant not in GOLDEN_MIN_COSINE:
         raise InvalidBundle(f"variant {variant!r} is not an encoder: use fp16, fp32 or int8")
+    path = bundle.file(variant)
+    session = open_graph(path, threads=threads)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if [entry.name for entry in inputs] != [INPUT_NAME] or len(outputs) != 1:
+        raise InvalidBundle(f"{path} is not an encoder: expected one input {INPUT_NAME!r}")
+    return session
+
+
+def open_graph(path: Path, *, threads: int) -> ort.InferenceSession:
+    """An ONNX file of a bundle, on the CPU. Raises `InvalidBundle` when it cannot be loaded."""
     runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    path = bundle.file(variant)
     try:
         session: ort.InferenceSession = runtime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
@@ -116,9 +126,6 @@ def _open_session(bundle: Bundle, variant: Variant, *, threads: int) -> ort.Infe
     # onnxruntime raises a dozen unrelated pybind classes for a model it cannot load.
     except Exception as error:
         raise InvalidBundle(f"ONNX Runtime cannot load {path}: {error}") from error
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if [entry.name for entry in inputs] != [INPUT_NAME] or len(outputs) != 1:
-        raise InvalidBundle(f"{path} is not an encoder: expected one input {INPUT_NAME!r}")
     return session
 
 
