@@ -113,7 +113,8 @@ def start_reindex(data: Path, plan: ReindexPlan, *, token: Token | None = None) 
         if known is not None:
             return get_job(catalogue, known)
         refuse_if_writing(data)
-        footprint.check(catalogue, data, read_manifest(plan.teacher).space, factory=plan.factory)
+        space, process = read_manifest(plan.teacher).space, footprint.PROCESS_BYTES
+        footprint.check(catalogue, data, space, factory=plan.factory, process=process)
         job_id = uuid.uuid4().hex
         with _liveness(data / JOBS_NAME, job_id) as lock:
             with catalogue.writing() as connection:

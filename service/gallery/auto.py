@@ -11,20 +11,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from functools import partial
 
 from lorgnette.errors import NotEnoughMemory
 from lorgnette.vectors import Vectors
 from service.gallery import faiss_index, footprint, tuning
 from service.gallery.generations import AUTO, Trial, Tuning
-from service.gallery.recipes import FLAT_ROWS, coded_factory, lists_of
+from service.gallery.index_cost import cost_of
+from service.gallery.recipes import FLAT_ROWS, coded_factory, training_rows
 from service.gallery.sample import Sample
 
 log = logging.getLogger(__name__)
-
-_TRAINING_A_LIST = 64
-"""Rows to train each list on: more move the centres by less than the recall can tell."""
 
 _MEMORY_SHARE = 0.5
 """Of the memory that is free, what an index may take."""
@@ -47,7 +44,7 @@ def built(rows: Vectors, sample: Sample, *, factory: str, gate: float) -> Built:
     Raises `InvalidConfiguration`, and `NotEnoughMemory` when nothing that is good enough fits.
     """
     if factory != AUTO:
-        index = faiss_index.build(rows, factory=factory, training=sample.others(rows))
+        index = faiss_index.build(rows, factory=factory, training=partial(sample.others, rows))
         tuning.widen(index, sample, rows, gate=gate)
         return Built(index=index, factory=factory, tuning=None)
     budget = int(_MEMORY_SHARE * footprint.available_memory())
@@ -65,6 +62,8 @@ def _chosen(rows: Vectors, sample: Sample, *, gate: float, budget: int) -> Built
         if found[-1].recall_at_10 >= gate:
             told = Tuning(recall_gate=gate, budget_bytes=budget, trials=tuple(trials))
             return Built(index=index, factory=factory, tuning=told)
+        # Or the next one would be built beside it.
+        del index
     best = max((trial.recall_at_10 for trial in trials), default=0.0)
     raise NotEnoughMemory(
         f"auto: no index of {count:,} vectors of {dim} with recall@10 of {gate} fits into "
@@ -81,7 +80,7 @@ def _recipes(
     coded = coded_factory(count, dim=dim)
 
     def fits(factory: str) -> bool:
-        return count * faiss_index.bytes_a_row(factory, dim=dim) <= budget
+        return count * cost_of(factory, dim=dim).held <= budget
 
     base: faiss_index.Index | None = None
     for kind in ("SQ8", "SQfp16") if coded else ():
@@ -89,6 +88,7 @@ def _recipes(
         if fits(factory):
             base = base or _coded(rows, sample, factory=coded)
             yield factory, base.refined(rows, kind=kind)
+    base = None
     for factory in ("SQfp16",) if count > FLAT_ROWS else ():
         if fits(factory):
             yield factory, faiss_index.build(rows, factory=factory)
@@ -97,9 +97,5 @@ def _recipes(
 
 
 def _coded(rows: Vectors, sample: Sample, *, factory: str) -> faiss_index.Index:
-    others = sample.others(rows)
-    wanted = _TRAINING_A_LIST * lists_of(len(rows))
-    if 0 < wanted < len(others):
-        chosen = np.random.default_rng(0).choice(len(others), wanted, replace=False)
-        others = others[np.sort(chosen)]
-    return faiss_index.build(rows, factory=factory, training=others)
+    training = partial(sample.others, rows, at_most=training_rows(len(rows)))
+    return faiss_index.build(rows, factory=factory, training=training)

@@ -121,7 +121,7 @@ def reindex(
     _check(options, space)
     with _writing(data) as catalogue:
         catalogue.enter(space)
-        footprint.check(catalogue, data, space, factory=options.factory)
+        footprint.check(catalogue, data, space, factory=options.factory, process=0)
         embedded, skipped = _embed_lacking(catalogue, encoder, data, options=options)
         live = _publish(catalogue, data, space, options=options)
         sources.collect(catalogue)

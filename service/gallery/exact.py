@@ -17,7 +17,7 @@ from service.gallery.records import Keys
 MARGIN = 1e-5
 """More than float32 rounding can move a cosine: only beyond it is a candidate surely worse."""
 
-_BLOCK_ROWS = 65_536
+BLOCK_ROWS = 16_384
 _BLOCK_QUERIES = 64
 
 Scores = NDArray[np.float32]
@@ -27,7 +27,7 @@ Scores = NDArray[np.float32]
 def exact_scores(query: NDArray[np.float32], candidates: Vectors) -> Scores:
     """Cosine of one unit row `[D]` with each of `[M, D]`: `[M]` float32 in [-1, 1]."""
     products = np.einsum("md,d->m", candidates.astype(np.float64), query.astype(np.float64))
-    scores: Scores = products.clip(-1.0, 1.0).astype(np.float32)
+    scores: Scores = np.minimum(np.maximum(products, -1.0), 1.0).astype(np.float32)
     return scores
 
 
@@ -61,8 +61,8 @@ def candidates_of(
 def kth_best(rows: Vectors, matrix: Vectors, *, k: int) -> Scores:
     """For each of `[N, D]` rows the cosine of its k-th nearest of `[M, D]`, `k <= M`: `[N]`."""
     best = np.full((len(rows), k), -np.inf, np.float32)
-    for start in range(0, len(matrix), _BLOCK_ROWS):
-        s = np.concatenate([best, rows @ matrix[start : start + _BLOCK_ROWS].T], axis=1)
+    for start in range(0, len(matrix), BLOCK_ROWS):
+        s = np.concatenate([best, rows @ matrix[start : start + BLOCK_ROWS].T], axis=1)
         best = -np.partition(-s, k - 1, axis=1)[:, :k]
     kth: Scores = best.min(axis=1)
     return kth

@@ -1,4 +1,4 @@
-"""FAISS, behind types. The only module that imports it.
+"""FAISS, behind types. The only module that imports it; `index_cost` alone borrows it.
 
 Inner product over unit rows is the cosine. FAISS pads missing results with position -1; callers
 of `Index.search` are told so and drop them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -34,6 +35,7 @@ class _Native(Protocol):
     ntotal: int
     d: int
     metric_type: int
+    is_trained: bool
 
     def train(self, rows: Vectors) -> None: ...
     def add(self, rows: Vectors) -> None: ...
@@ -104,7 +106,7 @@ class Index:
     @property
     def effort(self) -> Effort:
         """How hard a search tries; written with the index."""
-        inverted, refining = _inverted(self._index), _refining(self._index)
+        inverted, refining = inverted_in(self._index), _refining(self._index)
         return Effort(
             probes=None if inverted is None else int(inverted.nprobe),
             k_factor=None if refining is None else float(refining.k_factor),
@@ -113,12 +115,12 @@ class Index:
     @property
     def lists(self) -> int:
         """How many lists an inverted index has; 0 for another."""
-        inverted = _inverted(self._index)
+        inverted = inverted_in(self._index)
         return 0 if inverted is None else int(inverted.nlist)
 
     def set_effort(self, effort: Effort) -> None:
         """Try so hard from now on. What is None stays, and so does what this index has not."""
-        inverted, refining = _inverted(self._index), _refining(self._index)
+        inverted, refining = inverted_in(self._index), _refining(self._index)
         if inverted is not None and effort.probes is not None:
             inverted.nprobe = min(effort.probes, inverted.nlist)
         if refining is not None and effort.k_factor is not None:
@@ -129,7 +131,7 @@ class Index:
 
         This one is part of the new one, and is not to be used by itself any more.
         """
-        kept = _made(kind, dim=self.dim)
+        kept = made(kind, dim=self.dim)
         kept.train(rows)
         kept.add(rows)
         return Index(faiss.IndexRefine(self._index, kept), holds=(self._index, kept))
@@ -142,11 +144,11 @@ class Index:
             os.fsync(file.fileno())
 
 
-def _inverted(index: object) -> Any:
+def inverted_in(index: object) -> Any:
     """The inverted index inside, or None."""
     native = faiss.downcast_index(index)
     if isinstance(native, faiss.IndexRefine):
-        return _inverted(native.base_index)
+        return inverted_in(native.base_index)
     return faiss.try_extract_index_ivf(native)
 
 
@@ -181,15 +183,17 @@ def _selecting(index: Any, selector: object, *, share: float) -> object:
     return None
 
 
-def build(rows: Vectors, *, factory: str, training: Vectors | None = None) -> Index:
-    """Hold `[N, D]` rows, trained on them or on `training` `[M, D]`.
+def build(rows: Vectors, *, factory: str, training: Callable[[], Vectors] | None = None) -> Index:
+    """Hold `[N, D]` rows, trained on them or on what `training` gives, `[M, D]`.
 
+    training: called only for an index that learns from rows, and let go before any is added.
     factory: a FAISS factory string such as "Flat" or "IVF1024,PQ64x4fs,RFlat".
     Raises `InvalidConfiguration` when FAISS cannot build that from these rows, `NotEnoughMemory`.
     """
-    index = _made(factory, dim=rows.shape[1])
+    index = made(factory, dim=rows.shape[1])
     try:
-        index.train(rows if training is None else training)
+        if not index.is_trained:
+            index.train(rows if training is None else training())
         index.add(rows)
     except RuntimeError as error:
         raise InvalidConfiguration(
@@ -206,31 +210,7 @@ def build(rows: Vectors, *, factory: str, training: Vectors | None = None) -> In
 
 def check_factory(factory: str, *, dim: int) -> None:
     """Raise `InvalidConfiguration` unless FAISS knows this factory string for this dimension."""
-    _made(factory, dim=dim)
-
-
-def bytes_a_row(factory: str, *, dim: int) -> int:
-    """What an index of this kind keeps of each row, in memory and in its file; estimated.
-
-    Raises `InvalidConfiguration` for a factory FAISS does not know.
-    """
-    return _bytes_a_row(_made(factory, dim=dim))
-
-
-def _bytes_a_row(index: object) -> int:
-    native = faiss.downcast_index(index)
-    if isinstance(native, faiss.IndexPreTransform):
-        return _bytes_a_row(native.index)
-    if isinstance(native, faiss.IndexRefine):
-        return _bytes_a_row(native.base_index) + _bytes_a_row(native.refine_index)
-    if isinstance(native, faiss.IndexIVF):
-        return int(native.code_size) + 8
-    if isinstance(native, faiss.IndexHNSW):
-        # All links of the lowest layer, and a few above it: one node in M is there too.
-        return _bytes_a_row(native.storage) + 4 * int(native.hnsw.nb_neighbors(0)) + 24
-    if hasattr(native, "code_size"):
-        return int(native.code_size)
-    return 8 * int(native.d)
+    made(factory, dim=dim)
 
 
 def read(path: Path) -> Index:
@@ -248,7 +228,8 @@ def read(path: Path) -> Index:
     return Index(cast("_Native", index))
 
 
-def _made(factory: str, *, dim: int) -> _Native:
+def made(factory: str, *, dim: int) -> _Native:
+    """An empty index. Raises `InvalidConfiguration` for a factory FAISS does not know."""
     if re.search(r"[A-Za-z]0+(?![0-9])", factory):
         # FAISS takes them, and aborts the process later.
         raise InvalidConfiguration(

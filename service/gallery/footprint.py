@@ -10,16 +10,22 @@ from pathlib import Path
 from lorgnette.errors import DiskFull, InvalidGallery, NotEnoughMemory
 from lorgnette.manifest import Space
 from service import defaults
-from service.gallery import faiss_index, generations
+from service.gallery import generations
 from service.gallery.catalogue import Catalogue
+from service.gallery.exact import BLOCK_ROWS
 from service.gallery.generations import AUTO
-from service.gallery.recipes import largest_factory
+from service.gallery.index_cost import cost_of
+from service.gallery.recipes import largest_factory, training_rows
 
-_PROCESS_BYTES = 220_000_000
-"""A process that has loaded numpy, FAISS, ONNX Runtime and a small teacher (measured)."""
-_CHECK_ROWS = 65_536
-_CHECK_BYTES_A_ROW = 2_400
-"""The exact neighbours of 200 rows are looked for in blocks: three float32 of each."""
+PROCESS_BYTES = 180_000_000
+"""A process that has loaded numpy, FAISS, ONNX Runtime and a small teacher (measured: 169 MB)."""
+_FIXED_BYTES = 20_000_000
+_KNOWN_BYTES = 560
+"""What is known of an item while it is looked through which lack a vector."""
+_KEY_BYTES = 40
+"""Of each row beside its numbers: its key, its place (measured: 35)."""
+_CHECK_BYTES_A_ROW = 3_200
+"""The exact neighbours of 200 rows are looked for in blocks: four float32 of each."""
 _STORED_ROW_BYTES = 130
 """What SQLite keeps beside a vector."""
 _CGROUP = Path("/sys/fs/cgroup")
@@ -27,7 +33,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes a build needs at its worst moment."""
+    """Bytes a build needs at its worst moment; memory: beside what its process holds."""
 
     memory: int
     disk: int
@@ -38,21 +44,26 @@ def estimate(*, count: int, to_embed: int, dim: int, factory: str) -> Footprint:
 
     Raises `InvalidConfiguration` for a factory FAISS does not know.
     """
-    if factory == AUTO:
-        factory = largest_factory(count, dim=dim)
-    row, kept = 4 * dim, faiss_index.bytes_a_row(factory, dim=dim)
-    # Training sees a copy without the rows held back; one that only keeps rows sees none of it.
-    training = 0 if factory == "Flat" else count * row
-    check = min(count, _CHECK_ROWS) * _CHECK_BYTES_A_ROW
-    memory = _PROCESS_BYTES + count * row + max(count * kept + check, training)
+    chosen = largest_factory(count, dim=dim) if factory == AUTO else factory
+    row, cost = 4 * dim, cost_of(chosen, dim=dim)
+    # Training sees a copy without the rows held back, of which FAISS copies some again;
+    # `auto` gives it no more than it needs.
+    taught = min(count, training_rows(count)) if factory == AUTO else count
+    copied = taught + min(count, cost.copied_again) if factory != AUTO else taught
+    learning = copied * row if cost.is_learning else 0
+    check = min(count, BLOCK_ROWS) * _CHECK_BYTES_A_ROW
+    building = count * (row + _KEY_BYTES) + max(check, learning, count * (cost.held + cost.moved))
     # Embedded rows are on the disk twice until the write-ahead log has been folded in.
-    disk = count * (kept + 8) + 2 * to_embed * (row + _STORED_ROW_BYTES)
-    return Footprint(memory=memory, disk=disk)
+    disk = count * (cost.kept + 8) + 2 * to_embed * (row + _STORED_ROW_BYTES)
+    return Footprint(memory=_FIXED_BYTES + max(count * _KNOWN_BYTES, building), disk=disk)
 
 
-def check(catalogue: Catalogue, data: Path, space: Space, *, factory: str | None) -> Footprint:
+def check(
+    catalogue: Catalogue, data: Path, space: Space, *, factory: str | None, process: int
+) -> Footprint:
     """Estimate a reindex and refuse it when it would not fit.
 
+    process: bytes its process will take before it begins, 0 when it is this one, which has begun.
     Raises `NotEnoughMemory` and `DiskFull` with the figures, `InvalidConfiguration`.
     """
     with catalogue.reading() as connection:
@@ -67,10 +78,11 @@ def check(catalogue: Catalogue, data: Path, space: Space, *, factory: str | None
         factory=factory or kept_factory(data, space),
     )
     memory, disk = available_memory(), shutil.disk_usage(data).free
-    if needed.memory > memory:
+    wanted = process + needed.memory
+    if wanted > memory:
         raise NotEnoughMemory(
-            f"building {count:,} vectors of {space.dim} needs about {_mb(needed.memory)} of "
-            f'memory, {_mb(memory)} are free: choose a smaller factory such as "SQ8", or free some'
+            f"building {count:,} vectors of {space.dim} needs about {_mb(wanted)} of memory, "
+            f'{_mb(memory)} are free: choose a smaller factory such as "SQ8", or free some'
         )
     if needed.disk > disk:
         raise DiskFull(

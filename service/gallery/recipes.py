@@ -10,6 +10,12 @@ FLAT_ROWS, _SCANNED_ROWS, _CODED_ROWS = 10_000, 50_000, 400_000
 _LEAST_DIM = 64
 """Shorter rows lose too much as 4-bit codes, and are quick to compare."""
 
+_TRAINING_A_LIST = 64
+"""Rows to train each list on: more move the centres by less than the recall can tell."""
+
+_TRAINING_CODES = 65_536
+"""Rows to train codes without lists on: FAISS looks at no more of them."""
+
 
 def coded_factory(count: int, *, dim: int) -> str:
     """The part that finds candidates by 4-bit codes; empty for a gallery that needs none."""
@@ -28,6 +34,11 @@ def lists_of(count: int) -> int:
     if count <= _CODED_ROWS:
         return 0
     return 1 << round(math.log2(4 * math.sqrt(count)))
+
+
+def training_rows(count: int) -> int:
+    """How many of them to train the candidates' part on, at most."""
+    return _TRAINING_A_LIST * lists_of(count) or _TRAINING_CODES
 
 
 def largest_factory(count: int, *, dim: int) -> str:

@@ -34,11 +34,15 @@ class Sample:
         kth = kth_best(queries, rows, k=min(RANKS + 1, len(rows)))
         return cls(queries=queries, positions=positions, kth=kth)
 
-    def others(self, rows: Vectors) -> Vectors:
-        """The rows to train on: all but these, where enough remain."""
+    def others(self, rows: Vectors, *, at_most: int | None = None) -> Vectors:
+        """The rows to train on: all but these, where enough remain; so many of them by chance."""
         if len(rows) < (_MIN_OTHERS + 1) * len(self.positions):
             return rows
-        return np.delete(rows, self.positions, axis=0)
+        kept = np.delete(np.arange(len(rows)), self.positions)
+        if at_most is not None and at_most < len(kept):
+            chosen = np.random.default_rng(0).choice(len(kept), at_most, replace=False)
+            kept = kept[np.sort(chosen)]
+        return rows[kept]
 
     def recall(self, found: NDArray[np.int64], rows: Vectors) -> float:
         """Share of the true ten nearest others that `found` `[Q, 11]` holds; ties count as equal.

@@ -233,7 +233,7 @@ def test_what_would_not_fit_is_refused_with_the_figures(
 ) -> None:
     monkeypatch.setattr(footprint, "available_memory", lambda: 1_000_000)
     refused = problem(post(place.client, "/admin/reindex"), 507, "not-enough-memory")
-    assert "needs about 220 MB" in str(refused["detail"])
+    assert "needs about 200 MB" in str(refused["detail"])
     assert "1 MB are free" in str(refused["detail"])
     monkeypatch.undo()
     usage = shutil.disk_usage(place.data)._replace(free=100)

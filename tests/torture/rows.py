@@ -61,7 +61,11 @@ ROWS = (
         "memory ceiling during reindex",
         "fails with the reason, searches go on, space comes back",
     ),
-    Row("memory-estimate", "estimated against peak memory, two sizes", "1 <= estimate/peak <= 2"),
+    Row(
+        "memory-estimate",
+        "estimated against peak memory, three sizes, five factories",
+        "1 <= estimate/peak <= 1.2",
+    ),
     Row("authorization", "every route x every kind of key", "as declared, no new route forgotten"),
     Row("spaces", "space matrix x every input form", "never a silent comparison"),
     Row("upgrade", "two students during a teacher upgrade", "0 failures, then 409 with download"),
