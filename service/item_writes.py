@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from lorgnette.errors import InvalidInput, SpaceMismatch
 from lorgnette.manifest import Space
+from lorgnette.text import quoted
 from lorgnette.vectors import unit_rows
 from service.gallery import sources, writes
 from service.gallery.answers import Token
@@ -78,7 +79,7 @@ def _put(wanted: Wanted, spaces: Sequence[Space], teachers: Teachers, data: Path
             }
             source, stamp = sources.store(data, wanted.image)
     except InvalidInput as error:
-        raise type(error)(f"item {wanted.id[:100]!r}: {error}") from error
+        raise type(error)(f"item {quoted(wanted.id)}: {error}") from error
     return Put(id=wanted.id, source=source, stamp=stamp, metadata=wanted.metadata, vectors=vectors)
 
 
@@ -94,7 +95,7 @@ def _given(
             return {space: row}
     raise SpaceMismatch(
         f"this gallery speaks {' and '.join(space.id for space in known)}, item "
-        f"{wanted.id[:100]!r} is of {wanted.space[:100]!r}: embed it with a teacher of the gallery",
+        f"{quoted(wanted.id)} is of {quoted(wanted.space)}: embed it with a teacher of the gallery",
         expected=tuple(space.id for space in known),
         found=wanted.space[:100],
     )

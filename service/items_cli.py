@@ -139,6 +139,7 @@ def _read(photo: Path) -> bytes:
 
 def _parsed(metadata: str) -> dict[str, JsonValue]:
     from lorgnette.errors import InvalidRequest
+    from lorgnette.text import quoted
     from service.api.item_bodies import checked_metadata
 
     try:
@@ -146,5 +147,5 @@ def _parsed(metadata: str) -> dict[str, JsonValue]:
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"--metadata: expected a JSON object ({error})") from error
     if not isinstance(fields, dict):
-        raise InvalidRequest(f"--metadata: expected a JSON object, found {metadata[:40]!r}")
+        raise InvalidRequest(f"--metadata: expected a JSON object, found {quoted(metadata)}")
     return checked_metadata(fields)

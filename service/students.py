@@ -9,8 +9,9 @@ from pathlib import Path
 
 from lorgnette.bundle import MANIFEST_NAME, Bundle
 from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidBundle, InvalidConfiguration, NotFound
+from lorgnette.errors import InvalidBundle, InvalidConfiguration, NotFound, Unavailable
 from lorgnette.models.release import MAX_RELEASE_BYTES
+from lorgnette.text import quoted
 from lorgnette.wire import StudentInfo
 from service.gallery.files import stamp_of
 
@@ -81,14 +82,20 @@ class Student:
     def beside(self, filename: str) -> bytes:
         """A signature or the release beside the manifest, read anew: operators change them.
 
-        Raises `NotFound`, which means unsigned, or released to everybody.
+        Raises `NotFound`, which means unsigned, or released to everybody, and `Unavailable` for
+        one that is there and cannot be read: it must not be taken for none.
         """
         path = self.encoder.bundle.directory / filename
         try:
             with path.open("rb") as file:
                 return file.read(MAX_RELEASE_BYTES)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise NotFound(f"{self.name!r} has no {filename}: it is optional") from error
+        except OSError as error:
+            raise Unavailable(
+                f"{filename} of {self.name!r} cannot be read ({error.strerror}): try again later; "
+                "what is held goes on"
+            ) from error
 
     @property
     def space_id(self) -> str:
@@ -130,7 +137,9 @@ class Students:
         for student in self.all:
             if student.name == name:
                 return student
-        raise NotFound(f"this server has no model {name!r}: GET /models lists the ones it has")
+        raise NotFound(
+            f"this server has no model {quoted(name)}: GET /models lists the ones it has"
+        )
 
     def fitting(self, space_ids: Collection[str]) -> tuple[Student, ...]:
         """The students whose vectors belong to one of the spaces."""

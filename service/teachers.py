@@ -16,6 +16,7 @@ from lorgnette.bundle import MANIFEST_NAME, read_manifest
 from lorgnette.encoder import Encoder
 from lorgnette.errors import Conflict, InvalidBundle, NotFound
 from lorgnette.manifest import Space
+from lorgnette.text import quoted
 from service.embedding import open_teacher
 from service.gallery.catalogue import Catalogue
 
@@ -36,7 +37,7 @@ class Teachers:
         directory = self.configured.resolve().parent / name
         if NAME.fullmatch(name) is None or not (directory / MANIFEST_NAME).is_file():
             raise NotFound(
-                f"there is no teacher {name[:64]!r} beside {self.configured.name!r}: put its "
+                f"there is no teacher {quoted(name)} beside {self.configured.name!r}: put its "
                 "bundle into the same directory and give that directory's name"
             )
         return directory

@@ -15,6 +15,7 @@ from PIL import __version__ as pillow_version
 
 from lorgnette.errors import InvalidImage, NotFound
 from lorgnette.image import read_image
+from lorgnette.text import quoted
 from service.gallery.catalogue import Catalogue
 from service.gallery.photographs import Original, original
 
@@ -86,7 +87,7 @@ def _made(there: Original, *, max_pixels: int) -> bytes:
         except InvalidImage as error:
             # It could be read when it was indexed: nobody who asks now is at fault.
             raise NotFound(
-                f"the photograph of item {there.item_id[:100]!r} cannot be decoded: index its "
+                f"the photograph of item {quoted(there.item_id)} cannot be decoded: index its "
                 "folder again, or allow more pixels with LORGNETTE_MAX_PIXELS"
             ) from error
     picture = Image.fromarray(pixels)

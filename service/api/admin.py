@@ -16,6 +16,7 @@ from lorgnette.errors import (
     NotFound,
     Unauthorized,
 )
+from lorgnette.text import quoted
 from lorgnette.wire import Job, ReindexRequest
 from service.api.body import (
     documented_body,
@@ -138,7 +139,7 @@ def _check_factory(factory: str | None) -> None:
     if factory is not None and re.fullmatch(r"[A-Za-z0-9_,()\[\]:.=-]{1,128}", factory) is None:
         raise InvalidRequest(
             "factory: expected a FAISS factory string such as 'Flat' or 'IVF256,SQ8', "
-            f"found {factory[:40]!r}: leave it out to keep the configured one"
+            f"found {quoted(factory)}: leave it out to keep the configured one"
         )
 
 

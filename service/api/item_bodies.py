@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from lorgnette.errors import InvalidImage, InvalidRequest
+from lorgnette.text import quoted
 from lorgnette.vectors import from_base64
 from lorgnette.wire import PackedVectors
 
@@ -96,7 +97,7 @@ class BatchBody(_Body):
             raise ValueError('expected something to "upsert" or to "delete"')
         if len(set(ids)) != len(ids):
             twice = next(item_id for item_id in ids if ids.count(item_id) > 1)
-            raise ValueError(f"the id {twice[:100]!r} comes twice in one batch")
+            raise ValueError(f"the id {quoted(twice)} comes twice in one batch")
         return self
 
 
@@ -109,7 +110,7 @@ def checked_id(item_id: str) -> str:
     if len(item_id) > MAX_ID_CHARS or _CONTROL.search(item_id) or {"", ".", ".."} & set(parts):
         raise InvalidRequest(
             f"id: expected 1 to {MAX_ID_CHARS} characters without control characters, whose parts "
-            f"between slashes are not empty, '.' or '..'; found {item_id[:100]!r}"
+            f"between slashes are not empty, '.' or '..'; found {quoted(item_id)}"
         )
     return item_id
 

@@ -21,6 +21,7 @@ from lorgnette.errors import (
     SpaceMismatch,
     Unauthorized,
 )
+from lorgnette.text import quoted
 from service.api.body import documented_body, parse_json, read_body, require_json
 from service.api.doors import Ready, admin_door
 from service.api.item_bodies import BatchBody, ItemBody, ItemId, checked_id, checked_metadata
@@ -213,7 +214,7 @@ def _batch(opened: Opened, settings: Settings, body: bytes, token: Token | None)
 def _delete(opened: Opened, item_id: str) -> Written:
     written = writes.write(opened.catalogue, [], delete=[item_id])
     if not written.deleted:
-        raise NotFound(f"there is no item {item_id[:100]!r}: nothing was deleted")
+        raise NotFound(f"there is no item {quoted(item_id)}: nothing was deleted")
     return written
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from lorgnette.errors import (
     ImageTooLarge,
@@ -15,13 +13,20 @@ from lorgnette.errors import (
     SpaceMismatch,
     Unauthorized,
 )
+from lorgnette.text import quoted
 from lorgnette.vectors import from_bytes, unit_rows
 from lorgnette.wire import SearchRequest, SearchResponse
 from service.answering import Asking, Question, aligned, answer
 from service.api.body import OCTETS, documented_body, media_type, parse_json, read_body
 from service.api.doors import Ready, search_door
 from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
-from service.api.search_query import ImageQuery, VectorsQuery, check_limits
+from service.api.search_query import (
+    ImageQuery,
+    VectorsQuery,
+    check_limits,
+    documented_query,
+    read_query,
+)
 from service.gallery.snapshot import Snapshot
 from service.settings import Settings
 from service.stages import Stages
@@ -39,14 +44,15 @@ _SHOWN_CHARS = 100
 @router.post(
     "/search",
     response_model=SearchResponse,
-    openapi_extra=documented_body(SearchRequest, is_binary_too=True),
+    openapi_extra={
+        "parameters": documented_query(VectorsQuery),
+        **documented_body(SearchRequest, is_binary_too=True),
+    },
     responses=documented(
         Unauthorized, SpaceMismatch, InvalidVector, UnsupportedMediaType, RequestTimeout
     ),
 )  # fmt: skip
-async def search(
-    request: Request, opened: Ready, query: Annotated[VectorsQuery, Query()]
-) -> Response:
+async def search(request: Request, opened: Ready) -> Response:
     """Find the nearest items to each vector.
 
     As JSON, or raw: `application/octet-stream` holds the rows, the query string `space`, `dtype`
@@ -56,6 +62,7 @@ async def search(
     `results[i]` answers row i; all of them come from one generation. `Server-Timing` says what the
     time was spent on.
     """
+    query = read_query(VectorsQuery, request.scope["query_string"])
     kind = media_type(request, "application/json", OCTETS)
     settings, stages = state_of(request).settings, Stages(opened.metrics)
     with opened.search_lane.admit():
@@ -76,6 +83,7 @@ async def search(
     IMAGE_PATH,
     response_model=SearchResponse,
     openapi_extra={
+        "parameters": documented_query(ImageQuery),
         "requestBody": {
             "required": True,
             "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
@@ -86,13 +94,12 @@ async def search(
         UnsupportedMediaType, RequestTimeout,
     ),
 )  # fmt: skip
-async def search_image(
-    request: Request, opened: Ready, query: Annotated[ImageQuery, Query()]
-) -> Response:
+async def search_image(request: Request, opened: Ready) -> Response:
     """Find the nearest items to a photograph, for clients that cannot run a student themselves.
 
     The body is the encoded image itself (JPEG, PNG, WebP, BMP, TIFF). Nothing of it is kept.
     """
+    query = read_query(ImageQuery, request.scope["query_string"])
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise UnsupportedMediaType(
             "expected the image itself as the body, found a multipart form: "
@@ -125,7 +132,7 @@ def _response(answered: bytes, stages: Stages) -> Response:
 
 
 def _require_none(request: Request) -> None:
-    if request.url.query:
+    if request.scope["query_string"]:
         raise InvalidRequest(
             "expected the options in the JSON body, found a query string: it is for raw vectors"
         )
@@ -185,7 +192,7 @@ def _live_snapshot(opened: Opened, space_id: str) -> Snapshot:
         )
         raise SpaceMismatch(
             f"this gallery speaks {' and '.join(error.expected)}, the query speaks "
-            f"{space_id[:_SHOWN_CHARS]!r}: {way_out}",
+            f"{quoted(space_id)}: {way_out}",
             expected=error.expected,
             found=space_id[:_SHOWN_CHARS],
             students=fitting,

@@ -27,6 +27,7 @@ from lorgnette._faults import first_fault
 from lorgnette.bundle import sha256_of
 from lorgnette.errors import Conflict, InvalidGallery, InvalidRequest, NotFound
 from lorgnette.manifest import Sha256
+from lorgnette.text import quoted
 from service.gallery import generations
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import disk_errors, writer_lock
@@ -78,7 +79,9 @@ class SnapshotManifest(BaseModel):
 def directory_of(data: Path, name: str) -> Path:
     """Where a snapshot of that name lives. Raises `InvalidRequest` for a name that may be none."""
     if re.fullmatch(NAME_PATTERN, name) is None:
-        raise InvalidRequest(f"name: expected 1 to 64 letters, digits, - or _, found {name[:64]!r}")
+        raise InvalidRequest(
+            f"name: expected 1 to 64 letters, digits, - or _, found {quoted(name)}"
+        )
     return data / SNAPSHOTS_NAME / name
 
 

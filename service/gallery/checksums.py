@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 from lorgnette.errors import InvalidGallery
+from lorgnette.text import quoted
 
 
 def vector_crc(key: int, blob: bytes) -> int:
@@ -43,7 +44,7 @@ def check_all(connection: sqlite3.Connection, *, path: Path) -> None:
     )
     for crc, is_deleted, item_id, *content in rows:
         if is_deleted or crc != item_crc(item_id, *content):
-            raise damaged(path, f"the item {str(item_id)[:100]!r} is not what was written")
+            raise damaged(path, f"the item {quoted(str(item_id))} is not what was written")
 
 
 def damaged(path: Path, what: str) -> InvalidGallery:

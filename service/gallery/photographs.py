@@ -18,12 +18,12 @@ from typing import BinaryIO
 
 from lorgnette.errors import NotFound
 from lorgnette.image import EXTENSIONS
+from lorgnette.text import quoted
 from service.gallery.catalogue import Catalogue
 from service.gallery.records import Stamp
 from service.gallery.sources import SOURCES_NAME
 
 _KEPT = re.compile(rf"{SOURCES_NAME}/[0-9a-f]{{2}}/[0-9a-f]{{64}}")
-_SHOWN_CHARS = 100
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Original:
 
     def _missing(self, why: str) -> NotFound:
         return NotFound(
-            f"the photograph of item {self.item_id[:_SHOWN_CHARS]!r} {why}: put it back, or index "
+            f"the photograph of item {quoted(self.item_id)} {why}: put it back, or index "
             "its folder again"
         )
 
@@ -70,12 +70,10 @@ def original(catalogue: Catalogue, data: Path, item_id: str) -> Original:
             "SELECT source, size, mtime_ns FROM items WHERE id = ? AND NOT deleted", (item_id,)
         ).fetchone()
     if row is None:
-        raise NotFound(f"there is no item {item_id[:_SHOWN_CHARS]!r}: it may have been deleted")
+        raise NotFound(f"there is no item {quoted(item_id)}: it may have been deleted")
     source, size, mtime_ns = row
     if not _is_a_place_of_photographs(source):
-        raise NotFound(
-            f"item {item_id[:_SHOWN_CHARS]!r} has no stored photograph: it was given as a vector"
-        )
+        raise NotFound(f"item {quoted(item_id)} has no stored photograph: it was given as a vector")
     return Original(
         item_id=item_id,
         source=source,

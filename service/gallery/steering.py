@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lorgnette.errors import Conflict, InvalidGallery, NotFound
+from lorgnette.text import quoted
 from service.gallery import generations
 from service.gallery.catalogue import Catalogue
 from service.gallery.files import writer_lock
@@ -71,7 +72,7 @@ def retire(catalogue: Catalogue, data: Path, space_id: str) -> None:
     """
     with writer_lock(data):
         if space_id not in {space.id for space in catalogue.spaces()} | _half_gone(catalogue, data):
-            raise NotFound(f"there is no space {space_id[:100]!r} here: GET /spaces lists them")
+            raise NotFound(f"there is no space {quoted(space_id)} here: GET /spaces lists them")
         others = set(generations.read_current(data)) - {space_id}
         if not others:
             raise Conflict(

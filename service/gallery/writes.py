@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from lorgnette.errors import NotFound, SpaceMismatch
 from lorgnette.manifest import Space
+from lorgnette.text import quoted
 from service.gallery import answers
 from service.gallery.answers import Token
 from service.gallery.catalogue import Catalogue
@@ -98,7 +99,7 @@ def one(catalogue: Catalogue, item_id: str) -> StoredItem:
             f"{_SELECT} WHERE NOT i.deleted AND i.id = ?", (item_id,)
         ).fetchone()
     if row is None:
-        raise NotFound(f"there is no item {item_id[:100]!r}: GET /admin/items lists what there is")
+        raise NotFound(f"there is no item {quoted(item_id)}: GET /admin/items lists what there is")
     return _stored(row)
 
 
