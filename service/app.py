@@ -88,6 +88,14 @@ def create_app(settings: Settings) -> FastAPI:
         rate=RateLimit.shared(settings.rate_per_s, settings.rate_burst, workers=settings.workers),
         metrics=Metrics(),
     )
+    _add_routes(app, settings)
+    problems.install(app)
+    _add_middleware(app, settings, state)
+    _describe_own_bodies(app)
+    return app
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
     for router in (
         search.router,
         models.spaces_router,
@@ -105,10 +113,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.default = Page(
         settings.page, is_isolated=settings.page_isolated, otherwise=app.router.not_found
     )
-    problems.install(app)
-    _add_middleware(app, settings, state)
-    _describe_own_bodies(app)
-    return app
 
 
 def _add_middleware(app: FastAPI, settings: Settings, state: ServiceState) -> None:

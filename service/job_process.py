@@ -47,26 +47,32 @@ def reindex_as_job(
             reporter.progress(progress)
             options.report(progress)
 
-        try:
-            with watch:
-                summary = reindex(data, teacher, options=replace(options, report=report))
-                how = aligning.Options(threads=options.threads, report=report)
-                learned = aligning.align_fitting(catalogue, data, students, options=how)
-        except LorgnetteError as error:
-            reporter.failed(error)
-            raise
-        except MemoryError as error:
-            short = NotEnoughMemory(_short_of_memory(error))
-            reporter.failed(short)
-            raise short from error
-        except KeyboardInterrupt:
-            reporter.stopped("cancelled" if watch.is_cancelled else "interrupted")
-            raise
-        except Exception as error:
-            reporter.failed(LorgnetteError(f"{type(error).__name__}: {error}; see the job's log"))
-            raise
+        with _failure_told(reporter, watch), watch:
+            summary = reindex(data, teacher, options=replace(options, report=report))
+            how = aligning.Options(threads=options.threads, report=report)
+            learned = aligning.align_fitting(catalogue, data, students, options=how)
         reporter.succeeded(_result(summary) | {"aligned": list(learned)})
     return summary
+
+
+@contextmanager
+def _failure_told(reporter: JobReporter, watch: CancelWatch) -> Iterator[None]:
+    """Store why the work ended early, and raise it."""
+    try:
+        yield
+    except LorgnetteError as error:
+        reporter.failed(error)
+        raise
+    except MemoryError as error:
+        short = NotEnoughMemory(_short_of_memory(error))
+        reporter.failed(short)
+        raise short from error
+    except KeyboardInterrupt:
+        reporter.stopped("cancelled" if watch.is_cancelled else "interrupted")
+        raise
+    except Exception as error:
+        reporter.failed(LorgnetteError(f"{type(error).__name__}: {error}; see the job's log"))
+        raise
 
 
 @contextmanager
