@@ -86,3 +86,13 @@ def test_a_change_beside_the_manifest_is_served_without_a_restart(
         assert client.get(f"{HERE}/{path}", headers=known).status_code == 304
     finally:
         (directory / filename).unlink()
+
+
+def test_a_release_that_cannot_be_read_is_not_taken_for_none(
+    client: httpx.Client, directory: Path
+) -> None:
+    # No release means everybody: a file that is there, and unreadable, must not say so.
+    (directory / "release.json").mkdir()
+    answer = client.get(f"{HERE}/release.json")
+    (directory / "release.json").rmdir()
+    problem(answer, 503, "unavailable")
