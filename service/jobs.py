@@ -26,6 +26,7 @@ from typing import BinaryIO, Self, cast
 from lorgnette.bundle import read_manifest
 from lorgnette.error_codes import by_code
 from lorgnette.errors import Conflict, LorgnetteError, NotFound
+from lorgnette.text import quoted
 from lorgnette.wire import PROBLEM_TYPE, Job, Problem
 from service.gallery import answers, footprint
 from service.gallery.answers import Token
@@ -56,7 +57,7 @@ def get_job(catalogue: Catalogue, job_id: str) -> Job:
             (job_id,),
         ).fetchone()
     if row is None:
-        raise NotFound(f"there is no job {job_id!r}: it was never started here")
+        raise NotFound(f"there is no job {quoted(job_id)}: it was never started here")
     return _job(row, is_alive=is_alive)
 
 
