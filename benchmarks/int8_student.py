@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/int8_student.py BUNDLE [--runs 200]
 
 BUNDLE holds `int8` and `fp16` or `fp32` (fp16 storage computes in float32, at the same speed). The
-two take turns, run by run, so that what else the machine does falls on both; ratios are of the fastest
-runs and of the medians. `network` is an image of the network's own size; the others pay for the
-resize too, which both do alike. The last lines say which weights the bytes of int8 are.
+two take turns, run by run, so that what else the machine does falls on both; ratios are of the
+fastest runs and of the medians. `network` is an image of the network's own size; the others pay for
+the resize too, which both do alike. The last lines say which weights the bytes of int8 are.
 """
 
 from __future__ import annotations
