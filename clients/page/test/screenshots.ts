@@ -3,11 +3,11 @@
  * `node build/test/screenshots.js [FOLDER]`, `build/screenshots` unless said.
  */
 
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { HEIC } from "./photographs.js";
-import { BUILD } from "./places.js";
+import { BUILD, CHROMIUM } from "./places.js";
 import { stallAfter } from "./proxy.js";
 import { encoderIs, query, results, viewIs, World } from "./world.js";
 
@@ -77,6 +77,13 @@ async function adminStates(world: World, size: keyof typeof SIZES): Promise<void
 }
 
 const ADMIN_KEY = "admin-key-of-the-pictures";
+if (!existsSync(CHROMIUM)) {
+  console.error(
+    `no pictures: there is no ${CHROMIUM}: install Chromium (on Debian: apt-get install chromium), ` +
+      "or set CHROMIUM to its place",
+  );
+  process.exit(1);
+}
 mkdirSync(folder, { recursive: true });
 for (const [environment, states] of [
   [{}, searchStates],

@@ -45,9 +45,10 @@ export class World {
   ) {}
 
   static async open(environment: NodeJS.ProcessEnv = {}): Promise<World> {
+    // The service last: a process of its own, which nobody would end if the browser did not start.
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
     const service = await startService(environment);
     const proxy = await Proxy.open(service.port);
-    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
     return new World(service, proxy, browser);
   }
 
