@@ -19,9 +19,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, cast
 
 from lorgnette.bundle import read_manifest
 from lorgnette.error_codes import by_code
@@ -33,6 +32,7 @@ from service.gallery.answers import Token
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import disk_errors, is_unlocked, refuse_if_writing
 from service.gallery.statements import now
+from service.reindex_plan import ReindexPlan
 
 JOBS_NAME = "jobs"
 
@@ -71,34 +71,6 @@ def list_jobs(catalogue: Catalogue) -> list[Job]:
     jobs = [_job(row, is_alive=True) for row in rows]
     # Only of an unfinished one is the process looked at, and there is hardly more than one.
     return [get_job(catalogue, job.id) if job.state in _UNFINISHED else job for job in jobs]
-
-
-@dataclass(frozen=True)
-class ReindexPlan:
-    """What a reindex job was asked to do; kept in its row, so that it can be resumed.
-
-    teacher: the bundle's directory; factory: None keeps the live generation's; students: bundles
-    to align with the gallery afterwards.
-    """
-
-    teacher: Path
-    factory: str | None
-    recall_gate: float
-    students: tuple[Path, ...] = ()
-
-    def to_json(self) -> str:
-        """As the row holds it."""
-        students = [str(student.resolve()) for student in self.students]
-        return json.dumps(
-            asdict(self) | {"teacher": str(self.teacher.resolve()), "students": students}
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """As it was asked."""
-        fields = json.loads(text)
-        students = tuple(map(Path, fields.get("students", ())))
-        return cls(**(fields | {"teacher": Path(fields["teacher"]), "students": students}))
 
 
 def start_reindex(data: Path, plan: ReindexPlan, *, token: Token | None = None) -> Job:

@@ -29,13 +29,13 @@ from service.api.doors import Ready, admin_door
 from service.api.problems import ACCEPTED, RequestTimeout, UnsupportedMediaType, documented
 from service.gallery.answers import KEY_PATTERN, Token
 from service.jobs import (
-    ReindexPlan,
     cancel_job,
     get_job,
     list_jobs,
     resume_job,
     start_reindex,
 )
+from service.reindex_plan import ReindexPlan
 from service.settings import Settings
 from service.state import Opened, state_of
 

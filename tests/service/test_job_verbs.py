@@ -14,7 +14,8 @@ import pytest
 from lorgnette.bundle import Bundle
 from service.gallery.build import Options, index_folder
 from service.gallery.catalogue import Catalogue
-from service.jobs import ReindexPlan, get_job, start_reindex
+from service.jobs import get_job, start_reindex
+from service.reindex_plan import ReindexPlan
 from tests.service.commands import run, start
 from tests.service.photographs import write_photographs
 from tests.service.test_drain import JOB_ID, running_job

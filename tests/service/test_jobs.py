@@ -18,7 +18,8 @@ from service.gallery.build import Options, index_folder
 from service.gallery.catalogue import Catalogue
 from service.gallery.files import writer_lock
 from service.job_process import reindex_as_job
-from service.jobs import ReindexPlan, get_job, list_jobs, start_reindex
+from service.jobs import get_job, list_jobs, start_reindex
+from service.reindex_plan import ReindexPlan
 from tests.service.photographs import write_photographs
 from tests.tiny_bundle import write_tiny_bundle
 
