@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the page into clients/page/dist unless it is newer than what it is built from.
-# Ends with 3 and one line when there is no Node to build it with.
+# Ends with 3 and one line when there is no Node to build it with, or no package registry.
 set -eu
 cd "$(dirname "$0")"
 
@@ -18,7 +18,10 @@ echo "building the web page" >&2
 # Install scripts fetch from other places than npm, and nothing here needs them.
 for package in ../js .; do
     if [ ! "$package/node_modules/.package-lock.json" -nt "$package/package-lock.json" ]; then
-        npm ci --prefix "$package" --ignore-scripts --no-audit --no-fund --loglevel=error
+        npm ci --prefix "$package" --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 || {
+            echo "the web page is not built: npm could not fetch its packages, for the reason above" >&2
+            exit 3
+        }
     fi
 done
 npm run build --silent
