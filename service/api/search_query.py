@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -72,6 +73,42 @@ class ImageQuery(OptionsQuery):
     space: Annotated[
         str | None, Field(description="may be left out while one live space has a student here")
     ] = None
+
+
+Query = TypeVar("Query", bound=OptionsQuery)
+
+
+def read_query(model: type[Query], query: bytes) -> Query:
+    """Parse and check a query string. Raises `InvalidRequest`.
+
+    FastAPI would do the same by walking over the model's fields, which takes as long as a search
+    of 10,000 vectors.
+    """
+    values: dict[str, str | list[str]] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name == "fields":
+            values["fields"] = [*values.get("fields", ()), value]
+        else:
+            values[name] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def documented_query(model: type[OptionsQuery]) -> list[dict[str, object]]:
+    """The `parameters` of a route that reads this query, for OpenAPI."""
+    described = model.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": schema,
+        }
+        for name, schema in described.items()
+    ]
 
 
 def check_limits(options: Options, *, settings: Settings) -> None:
