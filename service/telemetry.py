@@ -14,7 +14,7 @@ import uuid
 from contextvars import ContextVar
 from pathlib import Path
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
@@ -37,6 +37,8 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_REQUEST_ID_NAME = REQUEST_ID_HEADER.encode()
+_SECURITY = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class JsonFormatter(logging.Formatter):
@@ -55,7 +57,7 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _PLAIN_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=_name_only)
+        return _LINE.encode(line)
 
 
 def _name_only(value: object) -> str:
@@ -63,11 +65,16 @@ def _name_only(value: object) -> str:
     return str(value) if isinstance(value, Path) else type(value).__name__
 
 
+_LINE = json.JSONEncoder(default=_name_only)
+
+
 def configure_logging(level: int = logging.INFO) -> None:
     """Send every logger's lines to stderr as JSON. Called by the command line only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Nobody reads where in the source a line is from: finding that costs more than writing it.
+    logging._srcfile = None
     # httpx and Pillow speak at INFO and DEBUG about every call, FAISS of builds it did not find.
     for noisy in ("httpx", "httpcore", "PIL", "faiss.loader"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -123,10 +130,10 @@ class _WatchedSend:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID_HEADER] = self._request_id
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
+            headers = message.setdefault("headers", [])
+            named = {name for name, _ in headers}
+            headers.append((_REQUEST_ID_NAME, self._request_id.encode()))
+            headers += [header for header in _SECURITY if header[0] not in named]
         await self._send(message)
 
 

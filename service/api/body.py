@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TypeVar
 
-import anyio
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
@@ -84,7 +84,7 @@ async def read_body(request: Request) -> bytes:
     Raises `BodyTooLarge`; `RequestTimeout` after `BODY_TIMEOUT_S`, or when the caller went away.
     """
     try:
-        with anyio.fail_after(BODY_TIMEOUT_S):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.body()
     except ClientDisconnect as error:
         raise RequestTimeout("the connection ended before the body did: send it again") from error

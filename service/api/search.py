@@ -18,7 +18,7 @@ from lorgnette.vectors import from_bytes, unit_rows
 from lorgnette.wire import SearchRequest, SearchResponse
 from service.answering import Asking, Question, aligned, answer
 from service.api.body import OCTETS, documented_body, media_type, parse_json, read_body
-from service.api.doors import Ready, search_door
+from service.api.doors import SearchRoute, search_door
 from service.api.problems import RequestTimeout, UnsupportedMediaType, documented
 from service.api.search_query import (
     ImageQuery,
@@ -33,7 +33,9 @@ from service.stages import Stages
 from service.state import Opened, state_of
 from service.students import Student
 
-router = APIRouter(tags=["search"], dependencies=[Depends(search_door)])
+router = APIRouter(
+    tags=["search"], dependencies=[Depends(search_door)], route_class=SearchRoute
+)  # fmt: skip
 
 IMAGE_PATH = "/search/image"
 
@@ -52,7 +54,7 @@ _SHOWN_CHARS = 100
         Unauthorized, SpaceMismatch, InvalidVector, UnsupportedMediaType, RequestTimeout
     ),
 )  # fmt: skip
-async def search(request: Request, opened: Ready) -> Response:
+async def search(request: Request) -> Response:
     """Find the nearest items to each vector.
 
     As JSON, or raw: `application/octet-stream` holds the rows, the query string `space`, `dtype`
@@ -62,6 +64,7 @@ async def search(request: Request, opened: Ready) -> Response:
     `results[i]` answers row i; all of them come from one generation. `Server-Timing` says what the
     time was spent on.
     """
+    opened = state_of(request).current()
     query = read_query(VectorsQuery, request.scope["query_string"])
     kind = media_type(request, "application/json", OCTETS)
     settings, stages = state_of(request).settings, Stages(opened.metrics)
@@ -94,11 +97,12 @@ async def search(request: Request, opened: Ready) -> Response:
         UnsupportedMediaType, RequestTimeout,
     ),
 )  # fmt: skip
-async def search_image(request: Request, opened: Ready) -> Response:
+async def search_image(request: Request) -> Response:
     """Find the nearest items to a photograph, for clients that cannot run a student themselves.
 
     The body is the encoded image itself (JPEG, PNG, WebP, BMP, TIFF). Nothing of it is kept.
     """
+    opened = state_of(request).current()
     query = read_query(ImageQuery, request.scope["query_string"])
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise UnsupportedMediaType(
