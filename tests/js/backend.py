@@ -84,8 +84,13 @@ def _write_gallery(folder: Path) -> dict[str, bytes]:
 
 
 def _write_vectors(folder: Path, tiny: Bundle, student: Bundle, photographs: list[Path]) -> None:
-    """Vectors of raw pixels by both bundles, and of the photograph files by the shipped student."""
-    encoders = {"tiny": Encoder(tiny), "shipped": Encoder(student)}
+    """Vectors of raw pixels by each variant, and of the photograph files by the shipped student."""
+    # By name: which variant an encoder takes unasked depends on the processor.
+    encoders = {
+        "tiny": Encoder(tiny),
+        "shipped": Encoder(student, variant="fp16"),
+        "int8": Encoder(student, variant="int8"),
+    }
     raw = folder / "raw"
     raw.mkdir()
     cases = []

@@ -1,11 +1,11 @@
 /** `vectors.json` of the Python side. */
 export interface Expected {
-  /** Raw pixels, as plain PNGs, and each bundle's vector: base64 float32. */
+  /** Raw pixels, as plain PNGs, and their vectors by the tiny student, the shipped one, its int8. */
   readonly raw: readonly {
     readonly file: string;
-    readonly vectors: { readonly tiny: string; readonly shipped: string };
+    readonly vectors: { readonly tiny: string; readonly shipped: string; readonly int8: string };
   }[];
-  /** The shipped student's vectors of photograph files, decoded by Pillow. */
+  /** The shipped student's fp16 vectors of photograph files, decoded by Pillow. */
   readonly photographs: Readonly<Record<string, string>>;
   readonly exif_6_not_turned: string;
 }
