@@ -20,6 +20,7 @@ const RULES: readonly Rule[] = [
   [errors.Forbidden, "give a key", "This key does not open this door: give another one."],
   [errors.TooManyRequests, "try again", "Too many searches just now: wait a moment, then try again."],
   [errors.BundleCorrupt, "try again", "The encoder arrived damaged and was not used: fetch it again."],
+  [errors.SdkTooOld, "try again", "The gallery's encoder needs a newer version of this page: reload it, or ask the operator for one."],
   [errors.GoldenMismatch, "try again", "The encoder does not compute here what it should and was not used: try another browser."],
   [errors.SpaceMismatch, "try again", "The gallery and the encoder on this device do not fit together, and no newer encoder does: ask the operator, or try again later."],
   [errors.MissingExtra, "nothing", "This browser has no WebAssembly, so the photograph cannot be understood here: open this page in a current browser."],

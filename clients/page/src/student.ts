@@ -1,6 +1,6 @@
 /** The encoder on this device: fetched, opened, kept current. */
 
-import { InvalidBundle, type LoadOptions, type ModelStore } from "lorgnette";
+import { InvalidBundle, SdkTooOld, type LoadOptions, type ModelStore } from "lorgnette";
 import { openStore, type WebEncoder } from "lorgnette/web";
 import { told, type WayOn } from "./messages.js";
 import { client } from "./service.js";
@@ -22,7 +22,7 @@ export class Student {
 
   /**
    * onProgress: told of every change. onNotice: told what happened behind the visitor's back: a
-   * newer encoder in place, or one that was refused.
+   * newer encoder in place, one that was refused, or one that cannot be kept.
    */
   constructor(
     private readonly onProgress: (progress: Progress) => void,
@@ -64,6 +64,7 @@ export class Student {
       (error: unknown) => this.refused(error),
     );
     this.onProgress({ state: "ready", encoder });
+    if (!store.isKept) this.onNotice("This browser has no room to keep the encoder: all works, and the next visit fetches it again.");
     return encoder;
   }
 
@@ -74,7 +75,11 @@ export class Student {
 
   private refused(error: unknown): void {
     if (!(error instanceof InvalidBundle)) return;
-    this.onNotice("A newer encoder was offered, but failed its check and was refused: the present one goes on.");
+    this.onNotice(
+      error instanceof SdkTooOld
+        ? "A newer encoder needs a newer version of this page: reload it; until then the present one goes on."
+        : "A newer encoder was offered, but failed its check and was refused: the present one goes on.",
+    );
   }
 
   private use(encoder: WebEncoder): void {

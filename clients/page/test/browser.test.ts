@@ -1,4 +1,4 @@
-/** All tests in a browser, in one process: they share a service and a browser. */
+/** The tests in a browser that need no keys, in one process: they share a service and a browser. */
 
 import "./needs_chromium.js";
 import { after, afterEach } from "node:test";
@@ -6,7 +6,6 @@ import "./searching.js";
 import "./mishaps.js";
 import "./meddling.js";
 import "./model.js";
-import "./admin.js";
 import { theWorld } from "./world.js";
 
 afterEach(async () => (await theWorld()).tidy());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { EMPTY, GIF, HEIC, HUGE, SVG, TEXT } from "./photographs.js";
 import { edited, problem, type Fault } from "./proxy.js";
-import { complaint, firstFolder, query, results, searchFor, theWorld, viewIs, type World } from "./world.js";
+import { choose, complaint, firstFolder, query, results, searchFor, theWorld, viewIs, type World } from "./world.js";
 
 let world: World;
 before(async () => (world = await theWorld()));
@@ -31,9 +31,7 @@ test("after a refused file another one is chosen from beside the sentence", asyn
   const page = await world.page();
   await page.setInputFiles("#file", HEIC);
   await viewIs(page, "error");
-  const chooser = page.waitForEvent("filechooser");
-  await page.click("#problem-action");
-  await (await chooser).setFiles(query().path);
+  await choose(page, query().path, () => page.click("#problem-action"));
   assert.equal(firstFolder(await results(page)), query().folder);
   assert.equal(await page.isVisible("#problem"), false);
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { before, test } from "node:test";
 import type { BrowserContext, Page } from "playwright-core";
 import { cutAfter, edited, stallAfter, type Passed, type Whole } from "./proxy.js";
@@ -8,6 +9,7 @@ let world: World;
 before(async () => (world = await theWorld()));
 const MODEL = /\.onnx$/;
 const MANIFEST = /manifest\.json$/;
+const NOT_KEPT = /no room to keep the encoder: all works, and the next visit fetches it again\./;
 
 /** Another version of the manifest, whose model is another file than the one that is served. */
 const otherModel = edited((manifest: { version: string; files: { fp16: { sha256: string } } }) => {
@@ -70,11 +72,25 @@ test("a page that is reloaded in the middle of the download goes on where it was
   assert.ok(from >= 2_000_000 && from <= 3_000_000, String(second?.range));
 });
 
-test("a flipped byte is refused, told, and fetched again when asked", async () => {
+/** What the page says at last, after an encoder that it would not take. */
+async function refusal(page: Page, sentence: RegExp): Promise<void> {
+  await page.waitForFunction((text) => new RegExp(text).test(document.getElementById("problem-text")?.textContent ?? ""), sentence.source);
+  assert.equal(await page.getAttribute("#chip", "data-state"), "failed");
+}
+
+test("an encoder for newer pages and one with a flipped byte are refused, told, and fetched again when asked", async () => {
+  world.proxy.when(/release\.json$/, async ({ headers }) => {
+    const manifest = await fetch(`${world.proxy.origin}${world.proxy.passed(MANIFEST)[0]?.path}`);
+    const manifest_sha256 = createHash("sha256").update(Buffer.from(await manifest.arrayBuffer())).digest("hex");
+    const release = { schema_version: 1, manifest_sha256, min_sdk: "99.0.0", rollout_percent: 100 };
+    return { status: 200, headers, body: Buffer.from(JSON.stringify(release)) };
+  }, 1);
   world.proxy.when(MODEL, flipped, 1);
   const page = await world.visit();
-  await encoderIs(page, "failed");
-  assert.match(await complaint(page), /^The encoder arrived damaged and was not used/);
+  await refusal(page, /^The gallery's encoder needs a newer version of this page/);
+  assert.deepEqual(world.proxy.passed(MODEL), []);
+  await page.click("#problem-action");
+  await refusal(page, /^The encoder arrived damaged and was not used/);
   await page.click("#problem-action");
   await encoderIs(page, "ready");
   assert.equal(await page.isVisible("#problem"), false);
@@ -96,6 +112,19 @@ test("the page and its encoder start with the service gone", async () => {
 test("without storage and without workers the page works, and keeps nothing", async () => {
   const page = await world.context().then((context) => crippled(context, ["caches", "Worker"]));
   await encoderIs(page, "ready");
+  assert.match((await page.textContent("#notice:visible")) ?? "", NOT_KEPT);
+  assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
+});
+
+test("where the storage is full the page works, and says that nothing is kept", async () => {
+  const context = await world.context();
+  await context.addInitScript(() => {
+    Cache.prototype.put = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
+  });
+  const page = await context.newPage();
+  await page.goto("/#search");
+  await encoderIs(page, "ready");
+  assert.match((await page.textContent("#notice:visible")) ?? "", NOT_KEPT);
   assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
 import type { Page } from "playwright-core";
-import { faults, firstFolder, query, results, searchFor, theWorld, viewIs, type World } from "./world.js";
+import { choose, faults, firstFolder, forgetResults, query, results, searchFor, theWorld, viewIs, type World } from "./world.js";
 
 const MOST_SENT = 4096;
 let world: World;
@@ -108,13 +108,14 @@ test("a dropped photograph and a pasted one are searched for", async () => {
   const page = await world.page();
   await hand(page, "drop");
   assert.equal(firstFolder(await results(page)), query().folder);
-  await page.evaluate(() => document.getElementById("hits")?.replaceChildren());
+  await forgetResults(page);
   await hand(page, "paste");
   assert.equal(firstFolder(await results(page)), query().folder);
 });
 
 test("a photograph is taken with the camera", async () => {
   const page = await world.page();
+  await forgetResults(page);
   await page.click("#take");
   await page.waitForFunction(() => document.querySelector("video")?.videoWidth);
   assert.deepEqual(await faults(page), []);
@@ -136,9 +137,8 @@ test("everything is done with the keyboard alone", async () => {
   }
   assert.deepEqual(order, ["", "tab-search", "choose", "take"]);
   await page.keyboard.press("Shift+Tab");
-  const chooser = page.waitForEvent("filechooser");
-  await page.keyboard.press("Enter");
-  await (await chooser).setFiles(query().path);
+  await forgetResults(page);
+  await choose(page, query().path, () => page.keyboard.press("Enter"));
   assert.equal(firstFolder(await results(page)), query().folder);
   await page.keyboard.press("Shift+Tab");
   await page.keyboard.press("ArrowRight");

@@ -139,9 +139,23 @@ export async function complaint(page: Page): Promise<string> {
 
 /** Pick the query and wait for its results; the ids, best first. */
 export async function searchFor(page: Page, path: string): Promise<string[]> {
-  await page.evaluate(() => document.getElementById("hits")?.replaceChildren());
+  await forgetResults(page);
   await page.setInputFiles("#file", path);
   return results(page);
+}
+
+/** Take away what is shown, so that what is waited for is new. */
+export async function forgetResults(page: Page): Promise<void> {
+  await page.evaluate(() => document.getElementById("hits")?.replaceChildren());
+}
+
+/** Choose a file in the picker that something opens. */
+export async function choose(page: Page, path: string, opening: () => Promise<void>): Promise<void> {
+  const chooser = page.waitForEvent("filechooser");
+  // A key goes another way through the browser than the wish to catch the picker, and overtakes it.
+  await page.evaluate(() => undefined);
+  await opening();
+  await (await chooser).setFiles(path);
 }
 
 /** Wait for the results; their ids, best first. */

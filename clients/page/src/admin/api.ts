@@ -1,6 +1,6 @@
 /** The admin routes this page uses. */
 
-import { Client, type Job, type Space } from "lorgnette";
+import { Client, type AlignmentInfo, type Job, type Space } from "lorgnette";
 import { currentKey } from "../key.js";
 
 /** A published index. */
@@ -25,6 +25,11 @@ export async function listGenerations(): Promise<Generations> {
   const { headers, body } = await admin().exchange("GET", "/admin/generations");
   const { generations } = JSON.parse(new TextDecoder().decode(body)) as Omit<Generations, "etag">;
   return { etag: headers.get("etag") ?? "", generations };
+}
+
+/** What the gallery has learned about the students of its live spaces. */
+export async function listAlignments(): Promise<readonly AlignmentInfo[]> {
+  return (await admin().spaces()).flatMap(({ alignments }) => alignments ?? []);
 }
 
 /** The latest jobs, newest first. */

@@ -1,6 +1,6 @@
 /** The generations and the latest jobs, as rows. */
 
-import type { Job } from "lorgnette";
+import type { AlignmentInfo, Job } from "lorgnette";
 import { byId, el } from "../dom.js";
 import { asSentence } from "../messages.js";
 import { counted, moment } from "../units.js";
@@ -21,7 +21,6 @@ export function showGenerations(
 function row(found: Generation, onPromote: (generation: number) => void): HTMLElement {
   const { generation, space, count, factory, recall_at_10, created_at, is_live } = found;
   const head = el("th", { scope: "row" }, String(generation));
-  const number = (text: string): HTMLElement => el("td", { className: "number" }, text);
   return el(
     "tr",
     {},
@@ -35,11 +34,31 @@ function row(found: Generation, onPromote: (generation: number) => void): HTMLEl
   );
 }
 
+function number(text: string): HTMLElement {
+  return el("td", { className: "number" }, text);
+}
+
 function promotion(generation: number, onPromote: (generation: number) => void): HTMLElement {
   const which = el("span", { className: "visually-hidden" }, ` generation ${generation}`);
   const button = el("button", { type: "button" }, "Make live", which);
   button.addEventListener("click", () => onPromote(generation));
   return button;
+}
+
+/** Show what the gallery has learned about its students. */
+export function showAlignments(alignments: readonly AlignmentInfo[]): void {
+  const rows = alignments.map(({ student, photographs, before, after, learned_at }) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, student),
+      number(photographs.toLocaleString("en")),
+      number(`${before.toFixed(3)} → ${after.toFixed(3)}`),
+      el("td", {}, moment(learned_at)),
+    ),
+  );
+  const none = el("tr", {}, el("td", { colSpan: 4 }, "No student is aligned with this gallery."));
+  byId("alignments", HTMLTableSectionElement).replaceChildren(...(rows.length ? rows : [none]));
 }
 
 /** Show the newest jobs. */

@@ -4,10 +4,10 @@ import { Conflict, Forbidden, Unauthorized, type Job } from "lorgnette";
 import { announce, byId, setText } from "../dom.js";
 import { currentKey, setKey } from "../key.js";
 import { asSentence, told } from "../messages.js";
-import { cancelJob, listGenerations, listJobs, promote, startReindex } from "./api.js";
+import { cancelJob, listAlignments, listGenerations, listJobs, promote, startReindex } from "./api.js";
 import { followJob, isOver } from "./events.js";
 import { showJob } from "./job_card.js";
-import { showGenerations, showJobs } from "./tables.js";
+import { showAlignments, showGenerations, showJobs } from "./tables.js";
 
 /** The view over its part of the page. */
 export class AdminView {
@@ -47,10 +47,12 @@ export class AdminView {
   }
 
   private async refresh(): Promise<void> {
-    const [{ etag, generations }, jobs] = await Promise.all([listGenerations(), listJobs()]);
+    const asked = [listGenerations(), listJobs(), listAlignments()] as const;
+    const [{ etag, generations }, jobs, alignments] = await Promise.all(asked);
     this.etag = etag;
     showGenerations(generations, (number) => void this.attempt(() => this.promote(number)));
     showJobs(jobs);
+    showAlignments(alignments);
     const running = jobs.find((job) => !isOver(job));
     if (running !== undefined) this.follow(running);
   }

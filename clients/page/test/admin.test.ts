@@ -1,3 +1,6 @@
+/** The admin tab, in a browser and with a service of its own: beside the other tests, not after them. */
+
+import "./needs_chromium.js";
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
@@ -34,6 +37,8 @@ describe("a service with keys", () => {
     await giveKey("admin", KEYS.LORGNETTE_ADMIN_KEY);
     await page.waitForSelector("#admin-body:visible");
     assert.equal(await live(), "1");
+    const aligned = (await page.textContent("#alignments tr")) ?? "";
+    assert.match(aligned, /^[\w.-]+@\w+120(0\.\d{3}) → (0\.\d{3})/);
     assert.equal(await page.evaluate(() => localStorage.length), 0);
     await sound();
   });
