@@ -50,6 +50,20 @@ def require_gallery(data: Path) -> None:
         )
 
 
+class _Held:
+    """A thread's connection, closed when the thread ends.
+
+    By itself it would stay open until the collector comes by: its cache of statements refers back
+    to it. A server whose threads come and go seldom sees that happen.
+    """
+
+    def __init__(self, connection: schema.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Catalogue:
     """`catalogue.sqlite` of a data directory. Thread-safe: each thread has its own connection."""
 
@@ -82,12 +96,11 @@ class Catalogue:
         self._local = threading.local()
 
     def _connection(self) -> schema.Connection:
-        connection: schema.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = schema.connect(self.path)
-            self._local.connection = connection
-            self._connections.add(connection)
-        return connection
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = self._local.held = _Held(schema.connect(self.path))
+            self._connections.add(held.connection)
+        return held.connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -106,12 +106,7 @@ SCHEMA_VERSION = len(_STEPS)
 
 
 class Connection(sqlite3.Connection):
-    """A connection that can be weakly referenced, and that closes when its thread has ended."""
-
-    def __del__(self) -> None:
-        # One that could not be opened cannot be closed either.
-        with contextlib.suppress(sqlite3.ProgrammingError):
-            self.close()
+    """A connection that can be weakly referenced."""
 
 
 def connect(path: Path) -> Connection:

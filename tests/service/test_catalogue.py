@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -214,6 +215,29 @@ def test_threads_read_while_another_writes(catalogue: Catalogue) -> None:
     finished.set()
     thread.join()
     assert failures == []
+
+
+def test_the_connection_of_a_thread_goes_with_it_and_waits_for_no_collector(
+    catalogue: Catalogue,
+) -> None:
+    catalogue.seq()
+    before = open_files(catalogue.path)
+    gc.disable()
+    try:
+        for _ in range(5):
+            thread = threading.Thread(target=catalogue.seq)
+            thread.start()
+            thread.join()
+        # SQLite keeps one descriptor of the file itself until no lock is held, and uses it again.
+        assert open_files(catalogue.path) <= before + 1
+    finally:
+        gc.enable()
+
+
+def open_files(path: Path) -> int:
+    """How many descriptors this process has of a database and of its log."""
+    found = [file.resolve().name for file in Path("/proc/self/fd").iterdir()]
+    return found.count(path.name) + found.count(f"{path.name}-wal")
 
 
 def test_an_older_schema_is_brought_to_this_one_with_all_it_holds(tmp_path: Path) -> None:
