@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { test } from "node:test";
+import type { Page } from "playwright-core";
 import { cosine } from "lorgnette";
 import { Browsing, LAN, row } from "./support/browsing.js";
 import { noBrowser } from "./support/chromium.js";
+import { answer } from "./support/front.js";
 
 const browsing = Browsing.forThisFile();
 const options = { skip: noBrowser };
@@ -81,3 +84,30 @@ test("plain http on a local network has no storage and no crypto, and works", op
   await page.close();
 });
 
+test("without the browser's crypto, too, a signature by another key is refused and the right one taken", options, async () => {
+  const [ours, theirs] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
+  const publicKey = ours.publicKey.export({ type: "spki", format: "der" }).subarray(-32).toString("base64");
+  const signedBy = (key: typeof ours.privateKey): void =>
+    browsing.serve(async (seen, pass) => {
+      if (!seen.path.endsWith("/manifest.sig")) return browsing.honest(seen, pass);
+      const manifest = await fetch(browsing.front.upstream + seen.path.replace(/sig$/, "json"));
+      return answer(200, sign(null, Buffer.from(await manifest.arrayBuffer()), key).toString("base64"));
+    });
+  const latest = (page: Page): Promise<object> =>
+    page.evaluate(async (key) => {
+      const client = new lorgnette.Client("/");
+      const kept = await lorgnette.openStore({ ...lorgnette.runtime, client, publicKeys: [key] });
+      return lorgnette.told(async () => ({ name: (await kept.latest()).bundle.manifest.name }));
+    }, publicKey);
+  await browsing.withTiny(async () => {
+    const page = await browsing.open("/plain", browsing.front.url.replace("127.0.0.1", LAN));
+    signedBy(theirs.privateKey);
+    const refused = (await latest(page)) as { code: string; message: string };
+    assert.equal(refused.code, "invalid-signature");
+    assert.doesNotMatch(refused.message, /\.\s/, "one sentence");
+    signedBy(ours.privateKey);
+    assert.deepEqual(await latest(page), { name: "tiny-query" });
+    browsing.serve(browsing.honest);
+    await page.close();
+  });
+});
