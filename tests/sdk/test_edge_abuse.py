@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lorgnette import errors
 from lorgnette.bundle import Bundle
 from lorgnette.edge.diary import Diary, Question, Sight
+from lorgnette.edge.disk import disk
 from lorgnette.edge.eyes import MAX_FILE_BYTES, Folder, Photo
 from tests.sdk.library import write_photos
 from tests.sdk.loopback import Loopback
@@ -137,3 +140,8 @@ def answer_next(diary: Diary, line: str) -> None:
     question = diary.oldest()
     assert question is not None
     diary.answer(question, line)
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
+    with pytest.raises(errors.DiskFull, match="nothing is lost"), disk(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")

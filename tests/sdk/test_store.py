@@ -308,6 +308,15 @@ def test_a_place_that_cannot_be_written_is_said(student: Bundle, tmp_path: Path)
         store.latest()
 
 
+def test_a_crash_that_cannot_be_mended_is_said(student: Bundle, target: Path) -> None:
+    install(target, student)
+    target.rename(target.with_name(".student.previous"))
+    target.mkdir()
+    kept(target).write_text("in the way")
+    with pytest.raises(errors.InvalidConfiguration, match="cannot write"):
+        ModelStore(NOWHERE, target).local()
+
+
 @pytest.fixture
 def other_space(tmp_path: Path) -> Bundle:
     return write_tiny_bundle(tmp_path / "old", role="query", space_seed=9, name="old")

@@ -88,7 +88,7 @@ class ModelStore:
             # Another process may be changing it, or have died doing so: look again, alone.
             if not self._target.parent.exists():
                 raise self._nothing() from None
-        with exclusively(self._target):
+        with writing(self._target), exclusively(self._target):
             recover(self._target)
             if local_manifest(self._target) is None:
                 raise self._nothing()
