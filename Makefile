@@ -39,7 +39,7 @@ export ORT_DISABLE_TELEMETRY := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-check page page-if-node screenshots install install-demo test test-service test-js \
-	test-page test-slow torture lint lint-deploy bench models clean python-check
+	test-page test-slow test-milvus torture lint lint-deploy bench models clean python-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ test-page: install-demo ## The web page in a real Chromium (skipped where there 
 
 test-slow: install ## The tests heavier than a minute
 	$(BIN)/python -m pytest -m slow
+
+test-milvus: install ## The gallery's conformance suite on a Milvus server too (Linux, downloads it)
+	@tests/milvus_server.sh $(BIN)/python
 
 torture: install ## Every abuse the service must survive, in one table (hours; ONLY=crash: a part)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --only $(call quoted,$(ONLY))

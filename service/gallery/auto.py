@@ -17,6 +17,7 @@ from lorgnette.errors import NotEnoughMemory
 from lorgnette.vectors import Vectors
 from service.gallery import faiss_index, footprint, tuning
 from service.gallery.generations import AUTO, Trial, Tuning
+from service.gallery.index import Index
 from service.gallery.index_cost import cost_of
 from service.gallery.recipes import FLAT_ROWS, coded_factory, training_rows
 from service.gallery.sample import Sample
@@ -32,7 +33,7 @@ class Built:
     """An index, ready to be written. factory: FAISS's string for it. tuning: None if it was named
     by the caller."""
 
-    index: faiss_index.Index
+    index: Index
     factory: str
     tuning: Tuning | None
 

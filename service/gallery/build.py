@@ -18,12 +18,12 @@ from lorgnette.manifest import Space
 from service import defaults
 from service.bulk import shards
 from service.embedding import Embedded, embed_files, open_teacher
-from service.gallery import faiss_index, footprint, generations, sources
+from service.gallery import footprint, generations, sources
 from service.gallery.catalogue import Catalogue, require_gallery
 from service.gallery.files import writer_lock
 from service.gallery.footprint import kept_factory
 from service.gallery.generations import AUTO, GenerationManifest
-from service.gallery.publish import publish
+from service.gallery.publish import check_factory, publish
 from service.gallery.records import Known, NewItem, Stamp
 from service.gallery.scan import Photograph, Skipped, scan
 from service.progress import Meter, Progress, Report, silent
@@ -178,7 +178,7 @@ def _check(options: Options, space: Space) -> None:
     if options.threads < 1:
         raise InvalidConfiguration(f"expected one or more threads, found {options.threads}")
     if options.factory not in (None, AUTO):
-        faiss_index.check_factory(options.factory, dim=space.dim)
+        check_factory(options.factory, dim=space.dim)
 
 
 def _embed(

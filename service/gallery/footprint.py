@@ -10,7 +10,7 @@ from pathlib import Path
 from lorgnette.errors import DiskFull, InvalidGallery, NotEnoughMemory
 from lorgnette.manifest import Space
 from service import defaults
-from service.gallery import generations
+from service.gallery import generations, milvus
 from service.gallery.catalogue import Catalogue
 from service.gallery.exact import BLOCK_ROWS
 from service.gallery.generations import AUTO
@@ -44,7 +44,9 @@ def estimate(*, count: int, to_embed: int, dim: int, factory: str) -> Footprint:
 
     Raises `InvalidConfiguration` for a factory FAISS does not know.
     """
-    chosen = largest_factory(count, dim=dim) if factory == AUTO else factory
+    # What goes to Milvus passes through here as it is.
+    asked = "Flat" if milvus.is_address(factory) else factory
+    chosen = largest_factory(count, dim=dim) if asked == AUTO else asked
     row, cost = 4 * dim, cost_of(chosen, dim=dim)
     # Training sees a copy without the rows held back, of which FAISS copies some again;
     # `auto` gives it no more than it needs.

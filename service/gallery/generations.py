@@ -1,7 +1,7 @@
 """Published indexes: immutable directories, and `CURRENT`, which names the live one of each space.
 
     generations/<n>/manifest.json    what it holds, and the sha256 of every other file
-    generations/<n>/index.faiss      positions 0 … count - 1
+    generations/<n>/index.faiss      positions 0 … count - 1; or index.milvus, which says where
     generations/<n>/keys.npy         `[count]` int64: position -> item key, ascending
     CURRENT                          {space id: n}
 
@@ -19,7 +19,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -28,20 +28,24 @@ from lorgnette import durable
 from lorgnette.bundle import sha256_of
 from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Sha256, Space
-from service.gallery import faiss_index, files
+from service.gallery import faiss_index, files, milvus
+from service.gallery.index import Index
 from service.gallery.records import Keys
 from service.gallery.sealed import BrokenSeal, seal, unseal
 
 CURRENT_NAME = "CURRENT"
 GENERATIONS_NAME = "generations"
-INDEX_NAME = "index.faiss"
-KEYS_NAME = "keys.npy"
+INDEX_NAME: Final = "index.faiss"
+MILVUS_NAME: Final = "index.milvus"
+KEYS_NAME: Final = "keys.npy"
 MANIFEST_NAME = "manifest.json"
 
 AUTO = "auto"
 """The factory that is chosen from what there is to hold: `service/gallery/auto.py`."""
 
 log = logging.getLogger(__name__)
+
+FileName = Literal["index.faiss", "index.milvus", "keys.npy"]
 
 _CURRENT = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
 
@@ -97,7 +101,7 @@ class GenerationManifest(BaseModel):
     recall_at_10: float
     created_at: str
     tuning: Tuning | None = None
-    files: Annotated[dict[Literal["index.faiss", "keys.npy"], GenerationFile], Field(min_length=2)]
+    files: Annotated[dict[FileName, GenerationFile], Field(min_length=2)]
 
     @property
     def asked(self) -> str:
@@ -110,7 +114,7 @@ class Generation:
     """An opened generation. keys: position -> item key, ascending."""
 
     manifest: GenerationManifest
-    index: faiss_index.Index
+    index: Index
     keys: Keys
 
     @classmethod
@@ -123,7 +127,11 @@ class Generation:
         manifest = read_manifest(directory)
         for name, entry in manifest.files.items():
             _verify(directory / name, entry)
-        index = faiss_index.read(directory / INDEX_NAME)
+        index: Index
+        if MILVUS_NAME in manifest.files:
+            index = milvus.read(directory / MILVUS_NAME)
+        else:
+            index = faiss_index.read(directory / INDEX_NAME)
         keys = np.load(directory / KEYS_NAME, allow_pickle=False)
         expected = (manifest.count, manifest.count, manifest.space.dim)
         if keys.dtype != np.int64 or (len(keys), index.count, index.dim) != expected:
@@ -209,6 +217,8 @@ def promote(data: Path, generation: int) -> GenerationManifest:
     """
     manifest = read_manifest(directory_of(data, generation))
     write_current(data, read_current(data) | {manifest.space.id: generation})
+    if MILVUS_NAME in manifest.files:
+        milvus.point(directory_of(data, generation) / MILVUS_NAME, manifest.space)
     return manifest
 
 
@@ -228,6 +238,8 @@ def discard(directory: Path) -> None:
 
     Its name goes first, so that nobody opens half of it; who has it mapped keeps its pages.
     """
+    if (directory / MILVUS_NAME).exists():
+        milvus.drop(directory / MILVUS_NAME)
     doomed = directory.with_name(f".{directory.name}.building")
     shutil.rmtree(doomed, ignore_errors=True)
     directory.rename(doomed)

@@ -23,9 +23,10 @@ from lorgnette.bundle import sha256_of
 from lorgnette.errors import InvalidGallery, LorgnetteError
 from lorgnette.manifest import Space
 from lorgnette.vectors import Vectors
-from service.gallery import auto, files, generations
+from service.gallery import auto, faiss_index, files, generations, milvus
+from service.gallery.auto import Built
 from service.gallery.catalogue import Catalogue
-from service.gallery.generations import GenerationFile, GenerationManifest
+from service.gallery.generations import FileName, GenerationFile, GenerationManifest
 from service.gallery.records import Changes
 from service.gallery.sample import Sample
 from service.gallery.sealed import seal
@@ -76,6 +77,17 @@ def publish(
     return manifest
 
 
+def check_factory(factory: str, *, dim: int) -> None:
+    """Raise `InvalidConfiguration` for a factory that is neither FAISS's nor an address in Milvus.
+
+    Before any work: what is found after it costs the more.
+    """
+    if milvus.is_address(factory):
+        milvus.Address.of(factory)
+    else:
+        faiss_index.check_factory(factory, dim=dim)
+
+
 def _write(
     building: Path,
     number: int,
@@ -88,9 +100,15 @@ def _write(
 ) -> GenerationManifest:
     rows, keys = content.rows, content.keys
     sample = Sample.of(rows, seed=content.seq)
-    built = auto.built(rows, sample, factory=factory, gate=gate)
+    name: FileName = generations.INDEX_NAME
+    if milvus.is_address(factory):
+        name = generations.MILVUS_NAME
+        held = milvus.build(rows, factory=factory, generation=number)
+        built = Built(index=held, factory=factory, tuning=None)
+    else:
+        built = auto.built(rows, sample, factory=factory, gate=gate)
     report(Progress(stage="checking the index", done=0, total=0, rate=None, eta_s=None))
-    built.index.write(building / generations.INDEX_NAME)
+    built.index.write(building / name)
     buffer = io.BytesIO()
     np.save(buffer, keys)
     durable.write_synced(building / generations.KEYS_NAME, buffer.getvalue())
@@ -105,7 +123,7 @@ def _write(
         recall_at_10=0.0,
         created_at=now(),
         files={
-            "index.faiss": _entry(building / generations.INDEX_NAME),
+            name: _entry(building / name),
             "keys.npy": _entry(building / generations.KEYS_NAME),
         },
     )
