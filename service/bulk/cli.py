@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorgnette.errors import MissingExtra
 from service import defaults
 
 if TYPE_CHECKING:
@@ -72,13 +71,7 @@ def _local(cores: int) -> Engine:
 
 
 def _ray(cores: int) -> Engine:
-    try:
-        from service.bulk.ray_engine import RayEngine
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"`--engine ray` needs {error.name}, which is not installed: "
-            "pip install 'lorgnette-app[ray]'"
-        ) from error
+    from service.bulk.ray_engine import RayEngine
 
     return RayEngine(cores)
 

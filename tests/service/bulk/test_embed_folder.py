@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,10 +16,12 @@ from lorgnette.errors import (
     InvalidBundle,
     InvalidConfiguration,
     InvalidGallery,
+    MissingExtra,
     NotEnoughMemory,
 )
 from service.bulk import local, shards
 from service.bulk.local import Layout, LocalEngine, layouts, rate
+from service.bulk.ray_engine import RayEngine
 from service.bulk.run import Engine, embed_folder
 from service.bulk.worker import Done, Work
 from service.gallery.build import index_folder
@@ -274,3 +277,11 @@ def test_the_verb_embeds_and_goes_on(folder: Path, teacher: Bundle, tmp_path: Pa
     assert first.stdout.startswith("37 embedded, 0 there already, 0 skipped; 3 shards")
     assert "37/37 photographs" in first.stderr
     assert second.stdout.startswith("0 embedded, 37 there already")
+
+
+def test_without_ray_the_extra_is_named(
+    folder: Path, teacher: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"lorgnette-app\[ray\]"):
+        embed_folder(folder, teacher.directory, tmp_path / "out", engine=RayEngine(2))
