@@ -13,6 +13,12 @@ from pathlib import Path
 
 from service.gallery.files import is_unlocked
 
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Set in the workers of one service: the folder in which they count."""
+
+WORKERS_VARIABLE = "LORGNETTE_WORKERS_PARENT"
+"""Set in the workers of one service: the process id of what started them."""
+
 _PREFIX = "lorgnette-metrics-"
 _OWNER_NAME = "owner.lock"
 

@@ -10,12 +10,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from lorgnette.errors import LorgnetteError
+from service.counters import WORKERS_VARIABLE
 from service.gallery.parts import TailPart
 from service.jobs import list_jobs
 from service.state import Opened, ServiceState
-
-WORKERS_VARIABLE = "LORGNETTE_WORKERS_PARENT"
-"""Set in the workers of one service: the process id of what started them."""
 
 
 class Gauges(Collector):

@@ -15,8 +15,7 @@ from prometheus_client.registry import Collector
 
 from lorgnette.errors import LorgnetteError, SpaceMismatch, TooManyRequests
 from lorgnette.vectors import NonFiniteVector
-
-MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from service.counters import MULTIPROCESS_VARIABLE
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SCORES = tuple(n / 20 for n in range(-4, 21))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 import socket
 import time
@@ -14,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from lorgnette.errors import InvalidConfiguration
+from service.listening import BACKLOG, bind, url_of
 from service.memory import share_one_heap
 from service.settings import Settings
 from service.signals import STOPS, handled
@@ -22,51 +21,6 @@ from service.state import ServiceState
 
 GRACE_S = 30
 """How long requests in flight may take to finish after SIGTERM."""
-
-_BACKLOG = 2048
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `InvalidConfiguration` when it cannot be had.
-
-    It listens before anything is loaded: a bound socket alone does not keep a second server off.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise InvalidConfiguration(
-            f"{host!r} is not an address of this machine ({error.strerror}): use another --host"
-        ) from error
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise InvalidConfiguration(_why_not(error, host=host, port=port)) from error
-    return bound
-
-
-def _why_not(error: OSError, *, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} on {host} is in use, perhaps by another lorgnette: "
-            "stop that one, or choose another --port"
-        )
-    if error.errno == errno.EACCES:
-        return f"port {port} needs privileges this user lacks: choose a --port above 1023"
-    return f"cannot listen on {host}:{port} ({error.strerror}): choose another --host or --port"
-
-
-def url_of(bound: socket.socket) -> str:
-    """The URL a browser on this machine would use for a bound socket."""
-    host, port = bound.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run(app: FastAPI, settings: Settings, *, on_ready: Callable[[str], None]) -> None:
@@ -159,7 +113,7 @@ async def _answering(
         server_header=False,
         # A forwarded address is never believed: nothing here decides by the caller's address.
         proxy_headers=False,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config, state=app.state.service, drain_s=drain_s)

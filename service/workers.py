@@ -22,10 +22,8 @@ from types import FrameType
 
 from lorgnette.error_codes import by_code
 from lorgnette.errors import LorgnetteError
-from service.counters import counters_folder
-from service.gauges import WORKERS_VARIABLE
-from service.metrics import MULTIPROCESS_VARIABLE, forget_worker
-from service.server import bind, run_beside_others, url_of
+from service.counters import MULTIPROCESS_VARIABLE, WORKERS_VARIABLE, counters_folder
+from service.listening import bind, url_of
 from service.settings import Settings
 from service.signals import STOPS, handled
 
@@ -133,6 +131,9 @@ class _Supervisor:
 
     @staticmethod
     def _bury(worker: _Worker) -> None:
+        # What answers is not loaded here, where nothing does: it would take half a second.
+        from service.metrics import forget_worker
+
         forget_worker(worker.process.pid)
         extra = {"pid": worker.process.pid, "exit_code": worker.process.exitcode}
         log.error("a worker died and is replaced", extra=extra)
@@ -156,6 +157,7 @@ class _Supervisor:
 def _work(settings: Settings, bound: socket.socket, tell: Connection) -> None:
     """One worker, in a process of its own: serve until told to stop."""
     from service.app import create_app
+    from service.server import run_beside_others
     from service.telemetry import configure_logging
 
     configure_logging()

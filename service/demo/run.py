@@ -18,7 +18,7 @@ from service.demo.children import last_words, run_command, running_service
 from service.demo.contact_sheet import Row, Tile, write_contact_sheet
 from service.demo.galleries import Gallery, own_gallery, sample_gallery
 from service.demo.report import Report, how_made
-from service.server import bind
+from service.listening import bind
 from service.signals import handled
 
 HOST = "127.0.0.1"

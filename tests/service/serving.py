@@ -19,7 +19,7 @@ from lorgnette.encoder import Encoder
 from service.app import create_app
 from service.gallery.catalogue import Catalogue
 from service.gallery.records import NewItem, Stamp
-from service.server import bind, url_of
+from service.listening import bind, url_of
 from service.settings import Settings
 
 SEARCH_KEY = "search-key-of-the-tests"

@@ -23,8 +23,8 @@ from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.vectors import WireDtype, to_base64
 from service.keys import KeyFile, id_in
+from service.listening import bind, url_of
 from service.scopes import Scope
-from service.server import bind, url_of
 from service.settings import Settings
 from tests.service.serving import ADMIN_KEY, SEARCH_KEY, eventually, fill, png
 from tests.tiny_bundle import space_of

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -255,3 +257,9 @@ def test_a_second_worker_costs_little_of_the_index(
         record_figure("private, % of it", 100 * max(shares.values()))
         assert len(shares) == 2
         assert max(shares.values()) <= 0.15
+
+
+def test_what_starts_the_workers_loads_nothing_that_answers() -> None:
+    code = "import service.workers, sys; print({'fastapi', 'faiss', 'uvicorn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"
