@@ -30,6 +30,7 @@ FIGURES = {
     "databases": "Beside Chroma and Qdrant's local mode",
     "start": "Starting the service",
     "student_speed": "The student's network",
+    "bulk_embedding": "Embedding 12-megapixel photographs",
 }
 
 
