@@ -120,8 +120,11 @@ test("a stranger's space is refused by the handshake, with the students that fit
 test("a 409 is looked into once and never looped on", async () => {
   const client = new Client(front.url, { encoder: tiny });
   const photo = await file("gallery", "picture0.png");
-  front.answering = async (seen, pass) =>
-    seen.path === "/search" ? problem(409, "space-mismatch", { found: "x" }) : pass();
+  front.answering = async (seen, pass) => {
+    // A client that loops is let out at last, or this test would never end.
+    if (seen.path !== "/search" || front.seen.length > 20) return pass();
+    return problem(409, "space-mismatch", { found: "x" });
+  };
   await assert.rejects(client.search(photo), SpaceMismatch);
   assert.deepEqual(front.paths, ["GET /spaces", "POST /search", "GET /spaces", "POST /search"]);
 });

@@ -95,7 +95,7 @@ test("another space costs one 409 and one look for a newer encoder, and no loop"
   const page = await world.page();
   await searchFor(page, query().path);
   world.proxy.reset();
-  world.proxy.when(/^\/search$/, problem(409, "space-mismatch", "another space"));
+  world.proxy.when(/^\/search$/, problem(409, "space-mismatch", "another space"), 20);
   const other = { id: "other-w512-000000000000", dim: 512 };
   world.proxy.when(/^\/spaces$/, edited((document: { spaces: { space: object }[] }) => {
     document.spaces.forEach((info) => (info.space = other));
