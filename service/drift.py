@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -42,14 +43,15 @@ class Drift:
     def searched(self, space_id: str, top_scores: Sequence[float]) -> None:
         """Take note of each query's best score; one without a hit has none."""
         for score in top_scores:
-            self._metrics.top_scores.labels(space_id).observe(score)
+            self._metrics.top_score(space_id).observe(score)
         if not self._size:
             return
         with self._lock:
             deciles = self._calibration(space_id, top_scores)
         if deciles is not None:
-            for decile in np.searchsorted(deciles, top_scores, side="right").tolist():
-                self._metrics.deciles.labels(space_id, str(decile + 1)).inc()
+            for score in top_scores:
+                decile = bisect_right(deciles, score) + 1
+                self._metrics.decile(space_id, str(decile)).inc()
 
     def calibrations(self) -> Mapping[str, Deciles]:
         """The nine inner deciles of each calibrated space."""
@@ -98,4 +100,4 @@ class Drift:
         """Hold later queries against it. An empty tenth is a zero, not an absent series."""
         self._known[space_id] = deciles
         for decile in range(1, 11):
-            self._metrics.deciles.labels(space_id, str(decile))
+            self._metrics.decile(space_id, str(decile))

@@ -7,16 +7,19 @@ is what has gathered behind the calls at work, so it grows with the load and wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
-_Waiting = tuple[Asked, "asyncio.Future[Answer]"]
+_Waiting = tuple[Asked, asyncio.Future[Answer]]
+_Batch = list[_Waiting[Asked, Answer]]
+_Begun = tuple[asyncio.AbstractEventLoop, _Batch[Asked, Answer]]
 
 
 class Gathering(Generic[Asked, Answer]):
@@ -36,7 +39,14 @@ class Gathering(Generic[Asked, Answer]):
         self._work = work
         self._free = threads
         self._largest = largest
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gathering")
+        # An executor's futures take as long again as the way into a thread and back.
+        self._begun: SimpleQueue[_Begun[Asked, Answer] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"gathering-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
         self._waiting: deque[_Waiting[Asked, Answer]] = deque()
 
     async def run(self, asked: Asked) -> Answer:
@@ -48,7 +58,30 @@ class Gathering(Generic[Asked, Answer]):
 
     def close(self) -> None:
         """Wait for what is at work; nothing may be asked any more."""
-        self._pool.shutdown()
+        for _ in self._threads:
+            self._begun.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        """What each of the threads does."""
+        while True:
+            begun = self._begun.get()
+            if begun is None:
+                return
+            self._work_on(*begun)
+            # What was asked holds a snapshot, which must not live until the next call comes.
+            del begun
+
+    def _work_on(self, loop: asyncio.AbstractEventLoop, batch: _Batch[Asked, Answer]) -> None:
+        outcomes: Sequence[Answer | BaseException]
+        try:
+            outcomes = self._work([asked for asked, _ in batch])
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked
+            outcomes = [error] * len(batch)
+        # A loop that is closed has nobody left who waits for an answer.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._finished, batch, outcomes)
 
     def _begin(self) -> None:
         """Give every free thread its fair part of what waits."""
@@ -59,24 +92,16 @@ class Gathering(Generic[Asked, Answer]):
             if not batch:
                 continue
             self._free -= 1
-            loop = asyncio.get_running_loop()
-            working = loop.run_in_executor(self._pool, self._work, [asked for asked, _ in batch])
-            working.add_done_callback(partial(self._finished, batch))
+            self._begun.put((asyncio.get_running_loop(), batch))
 
     def _finished(
-        self,
-        batch: Sequence[_Waiting[Asked, Answer]],
-        working: asyncio.Future[Sequence[Answer | Exception]],
+        self, batch: _Batch[Asked, Answer], outcomes: Sequence[Answer | BaseException]
     ) -> None:
         self._free += 1
-        failure = asyncio.CancelledError() if working.cancelled() else working.exception()
-        outcomes = [failure] * len(batch) if failure is not None else working.result()
         for (_, answer), outcome in zip(batch, outcomes, strict=True):
             if answer.done():
                 continue
-            if isinstance(outcome, asyncio.CancelledError):
-                answer.cancel()
-            elif isinstance(outcome, BaseException):
+            if isinstance(outcome, BaseException):
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)

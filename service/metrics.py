@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -34,6 +35,9 @@ class Metrics:
         self._stages = self._histogram(
             "stage_seconds", "Time a search spends in one stage.", _SECONDS, "stage"
         )
+        # Looking a child up takes longer than counting with it.
+        self._stage = cache(self._stages.labels)
+        self._request = cache(self._requests.labels)
         self._problems = self._counter("problems", "Answers that were problems, by code.", "code")
         self._mismatches = self._counter("space_mismatches", "Queries of a space not live here.")
         self._non_finite = self._counter("non_finite_vectors", "Requests with NaN or infinity.")
@@ -45,12 +49,16 @@ class Metrics:
             "agreement_at_10", "Share of the teacher's ten nearest the student finds.", _TENTHS,
             "space",
         )  # fmt: skip
-        self.top_scores = self._histogram(
-            "query_top_score", "Cosine of each query's best hit.", _SCORES, "space"
+        self.top_score = cache(
+            self._histogram(
+                "query_top_score", "Cosine of each query's best hit.", _SCORES, "space"
+            ).labels
         )
-        self.deciles = self._counter(
-            "query_deciles", "Queries by the calibration's tenth of their best hit.",
-            "space", "decile",
+        self.decile = cache(
+            self._counter(
+                "query_deciles", "Queries by the calibration's tenth of their best hit.",
+                "space", "decile",
+            ).labels
         )  # fmt: skip
 
     def _histogram(
@@ -66,7 +74,7 @@ class Metrics:
     def answered(self, *, route: str, method: str, status: int | None, took_s: float) -> None:
         """Count one request. route: the pattern, never the path, whose values are without end."""
         known = method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"
-        self._requests.labels(route, known, str(status or "none")).observe(took_s)
+        self._request(route, known, str(status or "none")).observe(took_s)
 
     def refused(self, error: LorgnetteError) -> None:
         """Count an answer that was a problem."""
@@ -81,7 +89,7 @@ class Metrics:
 
     def staged(self, name: str, took_s: float) -> None:
         """Count the time of one stage of a search."""
-        self._stages.labels(name).observe(took_s)
+        self._stage(name).observe(took_s)
 
     def render(self, looked_up: Sequence[Collector]) -> bytes:
         """The text Prometheus reads; blocking."""

@@ -221,7 +221,7 @@ class Catalogue:
             rows = connection.execute(
                 "SELECT key, id, source, metadata FROM items WHERE NOT deleted"
                 " AND key IN (SELECT value FROM json_each(?))",
-                (json.dumps([int(key) for key in keys]),),
+                (json.dumps(list(keys)),),
             ).fetchall()
         return {
             key: Item(key=key, id=item_id, source=source, metadata=from_json(metadata))

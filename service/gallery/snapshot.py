@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ class Snapshot:
     count: int
     parts: tuple[GenerationPart | TailPart, ...]
 
-    @property
+    @cached_property
     def is_exact(self) -> bool:
         """Whether every row is compared as it is."""
         return all(part.is_exact for part in self.parts)

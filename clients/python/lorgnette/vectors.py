@@ -53,7 +53,9 @@ def unit_rows(rows: NDArray[np.floating], *, dim: int) -> Vectors:
             f"vector {int(np.argmin(finite))} holds NaN or infinity (or a number too large for "
             "its type): the encoder failed on this image; encode it again"
         )
-    norms = np.linalg.norm(cast_rows.astype(np.float64), axis=1)
+    # As `np.linalg.norm` does it, which takes thrice as long for one row.
+    wide = cast_rows.astype(np.float64)
+    norms = np.sqrt(np.add.reduce(wide * wide, axis=1))
     if (norms < MIN_NORM).any():
         raise InvalidVector(
             f"vector {int(np.argmin(norms))} has length {norms.min():.1e}, so it points nowhere: "
