@@ -40,6 +40,10 @@ describe("a service with keys", () => {
     const aligned = (await page.textContent("#alignments tr")) ?? "";
     assert.match(aligned, /^[\w.-]+@\w+120(0\.\d{3}) → (0\.\d{3})/);
     assert.equal(await page.evaluate(() => localStorage.length), 0);
+    const desktop = page.viewportSize() ?? { width: 1280, height: 860 };
+    await page.setViewportSize({ width: 390, height: 844 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, "tables scroll, the page does not");
+    await page.setViewportSize(desktop);
     await sound();
   });
 
