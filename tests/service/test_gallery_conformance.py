@@ -271,6 +271,19 @@ def test_the_alias_follows_what_is_live(catalogue: Catalogue, factory: str) -> N
     assert client.describe_alias(alias)["collection_name"] == f"{address.name}_1"
 
 
+def test_milvus_itself_leaves_out_what_is_not_wanted(factory: str) -> None:
+    """Else a filter would fetch everything, over and over, and still be right in the end."""
+    _milvus_only(factory)
+    rows, query = unit_rows(50), unit_rows(1, seed=3)
+    index = milvus.build(rows, factory=factory, generation=1)
+    is_wanted = np.zeros(50, np.bool_)
+    is_wanted[[4, 9, 30]] = True
+    scores, positions = index.search_among(query, k=5, is_wanted=is_wanted)
+    best = sorted([4, 9, 30], key=lambda n: -float(rows[n] @ query[0]))
+    assert positions.tolist() == [[*best, -1, -1]]
+    np.testing.assert_allclose(scores[0, :3], rows[best] @ query[0], atol=1e-6)
+
+
 def test_a_collection_that_is_gone_or_was_written_to_is_refused(
     catalogue: Catalogue, tmp_path: Path, factory: str
 ) -> None:
