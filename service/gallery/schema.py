@@ -99,7 +99,13 @@ ALTER TABLE items ADD COLUMN crc INTEGER;
 ALTER TABLE vectors ADD COLUMN crc INTEGER;
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = """
+CREATE TRIGGER items_written_by_older AFTER UPDATE ON items WHEN NEW.crc = OLD.crc BEGIN
+    UPDATE items SET crc = NULL WHERE key = NEW.key; END;
+"""
+"""An older lorgnette that still runs beside this one would leave the checksum of what was before."""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """What leads from each version to the next; a step that was released never changes."""
 
 SCHEMA_VERSION = len(_STEPS)

@@ -259,3 +259,27 @@ def test_an_older_schema_is_brought_to_this_one_with_all_it_holds(tmp_path: Path
             catalogue.upsert(space, [new_item("old", unit_rows(1)[0])])
             with catalogue.writing() as connection:
                 connection.execute("UPDATE state SET seq = 7")
+
+
+def test_what_an_older_lorgnette_writes_beside_this_one_is_no_damage(
+    catalogue: Catalogue,
+) -> None:
+    """During an upgrade both may run for a while; the older one knows no checksums."""
+    fill(catalogue, unit_rows(3))
+    with catalogue.writing() as older:
+        older.execute("UPDATE state SET seq = 2")
+        older.execute(
+            "INSERT INTO items (id, seq, source, size, mtime_ns, metadata, deleted)"
+            " VALUES ('001', 2, '', 0, 0, '{}', 0) ON CONFLICT (id) DO UPDATE SET"
+            " seq = excluded.seq, source = excluded.source, size = excluded.size,"
+            " mtime_ns = excluded.mtime_ns, metadata = excluded.metadata, deleted = 0"
+        )
+        older.execute("UPDATE items SET deleted = 1, seq = 2, metadata = '{}' WHERE id = '002'")
+    catalogue.check()
+    with catalogue.reading() as connection:
+        kept = connection.execute("SELECT id FROM items WHERE crc IS NOT NULL").fetchall()
+    assert kept == [("000",)]
+    catalogue.upsert(SPACE, [new_item("001", unit_rows(1)[0])])
+    with catalogue.reading() as connection:
+        (crc,) = connection.execute("SELECT crc FROM items WHERE id = '001'").fetchone()
+    assert crc is not None
