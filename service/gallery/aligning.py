@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 MOST_PHOTOGRAPHS = 2048
 """Embedded with the student at most, drawn at random: some 20 seconds of one core."""
 
+_ALIKE = 1e-4
+"""Rows nearer to their mean are the same photograph: float32 rounds at 1e-7."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -58,19 +61,53 @@ def align(
     Up to `MOST_PHOTOGRAPHS` of the gallery are embedded with the student and compared with their
     teacher's rows. Photographs that are gone or cannot be read are passed over.
 
-    Raises `InvalidGallery` when fewer than `MIN_PHOTOGRAPHS` can be read.
+    Raises `InvalidGallery` when fewer than `MIN_PHOTOGRAPHS` can be read, or they are all alike,
+    and `InvalidBundle` for a student whose space has another dimension here.
     """
+    _require_dimension(catalogue, student)
     chosen = _chosen(catalogue, data, student)
     _require_enough(len(chosen), student)
     keys, rows = _embedded(student, chosen, options=options)
     held, targets = rows_in(catalogue, student.space, np.array(keys, np.int64))
-    # One written or deleted meanwhile has another row, or none.
+    # What was written or deleted meanwhile has the row of another photograph, or none.
+    same = np.isin(held, _unchanged(catalogue, data, student, chosen))
+    held, targets = held[same], targets[same]
     places = {key: place for place, key in enumerate(keys)}
     asked = rows[[places[int(key)] for key in held]]
     _require_enough(len(held), student)
+    _require_variety(asked, targets)
     learned = learn_alignment(asked, targets)
     put_alignment(catalogue, student.space, student=student.identity, learned=learned)
     return learned
+
+
+def _require_dimension(catalogue: Catalogue, student: Encoder) -> None:
+    for space in catalogue.spaces():
+        if space.id == student.space.id and space.dim != student.space.dim:
+            raise InvalidBundle(
+                f"space {space.id} of this gallery has {space.dim} dimensions, the bundle of "
+                f"{student.identity} states {student.space.dim}: one of the two manifests is "
+                "wrong; export the bundle again"
+            )
+
+
+def _require_variety(*rows: Vectors) -> None:
+    """About the mean of equal rows is only rounding: mapped, their queries would point nowhere."""
+    for of_one in rows:
+        if np.linalg.norm(of_one - of_one.mean(axis=0), axis=1).max() < _ALIKE:
+            raise InvalidGallery(
+                f"the gallery's {len(of_one)} photographs are all alike, which says nothing about "
+                "a student: index others; searches go on without an alignment"
+            )
+
+
+def _unchanged(
+    catalogue: Catalogue, data: Path, student: Encoder, chosen: Sequence[tuple[int, Photograph]]
+) -> list[int]:
+    """The keys of those that are still made from the photograph that was embedded."""
+    known = catalogue.known(student.space.id)
+    now = {entry.key: (data / entry.source, entry.stamp) for entry in known}
+    return [key for key, photo in chosen if now.get(key) == (photo.path, photo.stamp)]
 
 
 def _require_enough(count: int, student: Encoder) -> None:

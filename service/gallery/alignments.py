@@ -14,14 +14,21 @@ from lorgnette.errors import InvalidGallery
 from lorgnette.manifest import Space
 from lorgnette.wire import AlignmentInfo
 from service.gallery.catalogue import Catalogue
-from service.gallery.statements import now
+from service.gallery.statements import now, spaces_of
 
 log = logging.getLogger(__name__)
 
 
 def put_alignment(catalogue: Catalogue, space: Space, *, student: str, learned: Alignment) -> None:
-    """Keep an alignment in place of an older one of the same student. Searches use it at once."""
+    """Keep an alignment in place of an older one of the same student. Searches use it at once.
+
+    Raises `InvalidGallery` for a space that was retired meanwhile.
+    """
     with catalogue.writing() as connection:
+        if space not in spaces_of(connection):
+            raise InvalidGallery(
+                f"space {space.id} was retired while {student} was aligned: nothing is kept of it"
+            )
         connection.execute(
             "INSERT OR REPLACE INTO alignments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (

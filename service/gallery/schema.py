@@ -103,7 +103,7 @@ _FIFTH = """
 CREATE TRIGGER items_written_by_older AFTER UPDATE ON items WHEN NEW.crc = OLD.crc BEGIN
     UPDATE items SET crc = NULL WHERE key = NEW.key; END;
 """
-"""An older lorgnette that still runs beside this one would leave the checksum of what was before."""
+"""An older lorgnette that still runs beside this one leaves the checksum of what was before."""
 
 _STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """What leads from each version to the next; a step that was released never changes."""

@@ -17,12 +17,13 @@ from lorgnette.alignment import learn_alignment
 from lorgnette.bundle import Bundle
 from lorgnette.client import Client
 from lorgnette.encoder import Encoder
-from lorgnette.errors import InvalidGallery
+from lorgnette.errors import InvalidBundle, InvalidGallery
 from service.gallery import aligning, steering
-from service.gallery.aligning import align, align_fitting
+from service.gallery.aligning import Options, align, align_fitting
 from service.gallery.alignments import Alignments, listed, put_alignment
 from service.gallery.build import index_folder, reindex
 from service.gallery.catalogue import Catalogue
+from service.progress import Progress
 from service.settings import Settings
 from tests.service.photographs import write_photograph, write_photographs
 from tests.service.serving import eventually, serving
@@ -190,6 +191,55 @@ def test_gone_photographs_are_passed_over_and_too_few_refused(
     with pytest.raises(InvalidGallery, match="10 readable photographs"):
         align(catalogue, data, Encoder(student))
     assert listed(catalogue, student.space.id)[0].photographs == COUNT - 12
+
+
+def test_photographs_replaced_or_deleted_while_they_are_embedded_are_left_out(
+    catalogue: Catalogue, data: Path, photos: list[Path], teacher: Bundle, student: Bundle
+) -> None:
+    def meanwhile(progress: Progress) -> None:
+        if progress.done == 1:
+            for n, photo in enumerate(photos[:9]):
+                write_photograph(photo, seed=500 + n)
+            index_folder(data.parent / "photos", data, teacher.directory)
+            catalogue.delete([photo.name for photo in photos[9:12]])
+
+    options = Options(report=meanwhile)
+    found = align(catalogue, data, Encoder(student), options=options)
+    assert found.photographs == COUNT - 12
+
+
+def test_photographs_that_are_all_alike_say_nothing(
+    tmp_path: Path, teacher: Bundle, student: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their mapped queries would point nowhere: every search of them was refused."""
+    (tmp_path / "same").mkdir()
+    for n in range(COUNT):
+        write_photograph(tmp_path / "same" / f"{n}.jpg", seed=1)
+    index_folder(tmp_path / "same", tmp_path / "data", teacher.directory)
+    with closing(Catalogue.open(tmp_path / "data")) as opened:
+        assert align_fitting(opened, tmp_path / "data", [student.directory]) == {}
+    assert "all alike" in caplog.text
+
+
+def test_a_student_of_another_dimension_is_wrong_not_the_gallery(
+    catalogue: Catalogue, data: Path, tmp_path: Path, student: Bundle
+) -> None:
+    other = write_tiny_bundle(tmp_path / "other", role="query", dim=8)
+    space = other.manifest.space.model_copy(update={"id": student.space.id})
+    manifest = other.manifest.model_copy(update={"space": space})
+    with pytest.raises(InvalidBundle, match=r"has 16 dimensions, the bundle .* states 8"):
+        align(catalogue, data, Encoder(replace(other, manifest=manifest)))
+
+
+def test_a_space_retired_while_a_student_is_aligned_keeps_nothing(
+    catalogue: Catalogue, data: Path, tmp_path: Path, student: Bundle, teacher: Bundle
+) -> None:
+    learned = align(catalogue, data, Encoder(student))
+    reindex(data, write_tiny_bundle(tmp_path / "newer", role="gallery", space_seed=3).directory)
+    steering.retire(catalogue, data, teacher.space.id)
+    with pytest.raises(InvalidGallery, match="retired"):
+        put_alignment(catalogue, student.space, student=STUDENT, learned=learned)
+    assert listed(catalogue, teacher.space.id) == []
 
 
 def test_a_large_gallery_is_sampled(
