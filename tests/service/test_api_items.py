@@ -242,3 +242,28 @@ def test_pages_hold_every_item_once_also_while_others_are_written(client: httpx.
 @pytest.mark.parametrize("cursor", ["", "x", "é", "e30=", "bnVsbA==", "W10=", "a" * 5000])
 def test_a_cursor_of_ones_own_making_is_refused(client: httpx.Client, cursor: str) -> None:
     problem(client.get("/admin/items", params={"cursor": cursor}), 422, "invalid-request")
+
+
+def test_an_id_ending_in_a_newline_is_not_taken_for_the_one_without(
+    client: httpx.Client, item_id: str
+) -> None:
+    """The router's patterns end before a last newline."""
+    content, image = png(3), {"content-type": "image/png"}
+    client.put(f"/admin/items/{item_id}", content=content, headers=image).raise_for_status()
+    address = f"/admin/items/{item_id}%0A"
+    problem(client.put(address, content=content, headers=image), 404, "not-found")
+    problem(client.delete(address), 404, "not-found")
+    problem(client.get("/admin/items%0A"), 404, "not-found")
+    assert client.get(f"/admin/items/{item_id}").status_code == 200
+
+
+@pytest.mark.parametrize("last", ["0", "i199999"])
+def test_a_huge_batch_with_an_id_twice_is_refused_in_linear_time(
+    client: httpx.Client, last: str
+) -> None:
+    """Every id was counted among all: minutes, in which nobody else was answered."""
+    ids = [f"i{n}" for n in range(200_000)]
+    body = {"delete": [*ids, last]}
+    answer = client.post("/admin/items:batch", json=body)
+    problem(answer, 422, "invalid-request")
+    assert ("comes twice" in answer.text) == (last in ids)
