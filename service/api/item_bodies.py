@@ -22,6 +22,9 @@ from lorgnette.wire import PackedVectors
 MAX_ID_CHARS = 512
 MAX_METADATA_BYTES = 16_384
 
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""In JSON: the escape itself, not a backslash before the letters."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 ItemId = Annotated[
@@ -121,14 +124,17 @@ def checked_id(item_id: str) -> str:
 def checked_metadata(metadata: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Metadata as it may be stored. Raises `InvalidRequest`."""
     try:
-        size = len(json.dumps(dict(metadata), allow_nan=False).encode())
+        text = json.dumps(dict(metadata), allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(
             "metadata: it holds NaN, infinity or a number too long to keep: leave it out"
         ) from error
-    if size > MAX_METADATA_BYTES:
+    if len(text) > MAX_METADATA_BYTES:
         raise InvalidRequest(
-            f"metadata: expected at most {MAX_METADATA_BYTES:,} bytes of JSON, found {size:,}: "
-            "keep a reference to the rest"
+            f"metadata: expected at most {MAX_METADATA_BYTES:,} bytes of JSON, found "
+            f"{len(text):,}: keep a reference to the rest"
         )
+    # SQLite ends a text there: a filter for what is before it would find this item.
+    if _NUL.search(text):
+        raise InvalidRequest("metadata: a name or a text holds U+0000: leave that out")
     return dict(metadata)

@@ -170,6 +170,19 @@ def test_a_number_json_cannot_hold_is_no_metadata_and_no_vector(
     problem(client.get(f"/admin/items/{item_id}"), 404, "not-found")
 
 
+def test_metadata_holds_no_nul_at_which_sqlite_ends_a_text(
+    client: httpx.Client, item_id: str
+) -> None:
+    """A filter for "a" found an item of "a", a NUL and more."""
+    address = f"/admin/items/{item_id}"
+    for metadata in ({"s": "a\x00b"}, {"a\x00b": 1}, {"s": [{"t": "\\\x00"}]}):
+        answer = client.put(address, json=vector_body(metadata=metadata))
+        assert "U+0000" in str(problem(answer, 422, "invalid-request")["detail"])
+    letters = {"s": "\\u0000"}
+    client.put(address, json=vector_body(metadata=letters)).raise_for_status()
+    assert client.get(address).json()["metadata"] == letters
+
+
 def test_a_vector_of_another_space_is_refused_with_those_that_fit(
     client: httpx.Client, item_id: str
 ) -> None:

@@ -167,7 +167,9 @@ def nested(depth: int) -> str:
      '{"field": "a", "eq": 1, "in": [1]}', '{"and": []}', '{"and": {}}', '{"not": []}',
      '{"field": "a", "in": 3}', '{"field": "a", "in": [[1]]}', nested(9), "[" * 5000,
      '{"not": ' * 1000, json.dumps({"or": [{"field": "a", "eq": 1}] * 64}),
-     json.dumps({"field": "a", "in": list(range(1001))}), '{"field": "a", "eq": "\\ud800"}'],
+     json.dumps({"field": "a", "in": list(range(1001))}), '{"field": "a", "eq": "\\ud800"}',
+     '{"field": "a", "eq": "x\\u0000y"}', '{"field": "a\\u0000b", "exists": true}',
+     '{"field": "a", "in": ["\\u0000"]}', '{"field": "a", "gt": "\\u0000"}'],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^filter: "):

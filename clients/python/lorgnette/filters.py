@@ -34,8 +34,8 @@ from lorgnette.errors import InvalidRequest
 MAX_DEPTH, MAX_PARTS, MAX_VALUES, MAX_TEXT = 8, 64, 1000, 1000
 """Nesting; conditions and combinations together; values of one `in`; characters of a text."""
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-"""Of a metadata field."""
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+"""Of a metadata field. No text here holds a NUL, at which SQLite would end it."""
 
 
 def _plain(value: object) -> object:
@@ -47,7 +47,7 @@ def _plain(value: object) -> object:
 # Beyond, SQLite would round what Python does not.
 _Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 _Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_Text = Annotated[str, Field(strict=True, max_length=MAX_TEXT)]
+_Text = Annotated[str, Field(strict=True, max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
 _Truth = Annotated[bool, Field(strict=True)]
 Scalar = Annotated[_Truth | _Whole | _Real | _Text, BeforeValidator(_plain)]
 _Ordered = _Whole | _Real | _Text
