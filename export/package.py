@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from export.golden import golden_images, golden_vector, png_bytes
 from export.graph import with_fp16_storage
-from export.publish import require_free, staged
+from export.portable import PIXELS_NAME, require_portable
+from export.publish import FILE_NAMES, entry_of, require_free, write_bundle
 from export.samples import Sample
-from export.to_onnx import PIXELS_NAME, Graphs
-from export.verify import Embedding, Report, Subject, require_portable, verify
-from lorgnette.bundle import MANIFEST_NAME, Bundle
-from lorgnette.encoder import INPUT_NAME, Encoder
-from lorgnette.errors import DiskFull, InvalidConfiguration
-from lorgnette.manifest import SCHEMA_VERSION, BundleFile, Golden, Manifest, Variant
+from export.to_onnx import Graphs
+from export.verify import Embedding, Report, Subject, verify
+from lorgnette.bundle import Bundle
+from lorgnette.encoder import INPUT_NAME
+from lorgnette.manifest import SCHEMA_VERSION, Golden, Manifest, Variant
 from lorgnette.vectors import to_base64
-from training.files import sha256_of
 from training.models.embedder import Embedder
 from training.trained_model import ModelSpec
-
-FILE_NAMES: dict[Variant, str] = {
-    "fp32": "model.onnx",
-    "fp16": "model.fp16.onnx",
-    "net": "net.onnx",
-    "pre": "pre.onnx",
-    "int8": "model.int8.onnx",
-}
 
 
 @dataclass(frozen=True)
@@ -120,38 +110,3 @@ def _manifest(
         ),
         provenance=spec.provenance,
     )
-
-
-def entry_of(path: str, content: bytes, *, recall_delta: float | None = None) -> BundleFile:
-    """A file as the manifest lists it."""
-    digest = sha256_of(content)
-    return BundleFile(path=path, sha256=digest, bytes=len(content), recall_delta=recall_delta)
-
-
-def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """Put a bundle at `out`, replacing one that is there: whole, after its golden check, or not.
-
-    files: contents by relative path. Raises `DiskFull` and `InvalidConfiguration`.
-    """
-    try:
-        with staged(out, {**files, MANIFEST_NAME: manifest.dump().encode()}) as staging:
-            _check(Bundle.open(staging))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            megabytes = sum(map(len, files.values())) / 1e6
-            raise DiskFull(
-                f"--out {out}: no space left for {megabytes:.0f} MB; nothing was written: free "
-                "some, choose another place or fewer --variants"
-            ) from error
-        raise InvalidConfiguration(
-            f"--out {out}: cannot be written ({error.strerror}); nothing was changed: choose "
-            "another place"
-        ) from error
-    return Bundle.open(out)
-
-
-def _check(bundle: Bundle) -> None:
-    """Open the staged bundle as a device will: every encoder reproduces the golden vectors."""
-    for variant in bundle.manifest.files:
-        if variant not in ("net", "pre"):
-            Encoder(bundle, variant=variant).check()

@@ -24,12 +24,11 @@ from export.int8_graph import (
     with_small_storage,
 )
 from export.int8_recall import Judge, Recall, read_judge, recall, require_same_space
-from export.package import FILE_NAMES, entry_of, write_bundle
+from export.portable import require_portable
 from export.progress import progress_bar
-from export.publish import require_free
+from export.publish import FILE_NAMES, entry_of, require_free, write_bundle
 from export.runtime import open_session
 from export.samples import Pixels, Sample, calibration_samples
-from export.verify import require_portable
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import INPUT_NAME
 from lorgnette.errors import InvalidBundle, InvalidConfiguration

@@ -18,14 +18,12 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
 from export.graph import IR_VERSION, OPSET, with_batch, without_expand, without_metadata
+from export.portable import OUTPUT_NAME, PIXELS_NAME
 from lorgnette.encoder import INPUT_NAME
 from lorgnette.errors import InvalidConfiguration
 from lorgnette.manifest import InputSpec
 from training.models.embedder import Embedder
 from training.models.pooling import EPS, GeM
-
-OUTPUT_NAME = "embedding"
-PIXELS_NAME = "pixels"
 
 
 @dataclass(frozen=True)

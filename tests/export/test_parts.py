@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from export.portable import PIXELS_NAME, require_portable
 from export.runtime import open_session
-from export.to_onnx import PIXELS_NAME, net_graph
-from export.verify import require_portable
+from export.to_onnx import net_graph
 from tests.training.networks import GLAM, GLAM_HEAD, network
 from training.models.embedder import Embedder
 from training.models.specs import Network

@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from export.int8_graph import parts_of, with_float32, with_small_storage
-from export.package import FILE_NAMES
+from export.publish import FILE_NAMES
 from export.quantise import SENSITIVITY_BUDGET
 from export.quantise_cli import quantise
 from export.runtime import open_session

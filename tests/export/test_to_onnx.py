@@ -10,9 +10,10 @@ from PIL import Image
 from torch import nn
 
 from export.graph import MIN_FP16_VALUES
+from export.portable import OUTPUT_NAME, PIXELS_NAME
 from export.runtime import open_session
 from export.samples import Pixels, scene
-from export.to_onnx import OUTPUT_NAME, PIXELS_NAME, Graphs, net_graph
+from export.to_onnx import Graphs, net_graph
 from export.verify import resized_pixels
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import INPUT_NAME

@@ -6,10 +6,11 @@ import onnx
 import pytest
 from onnx import helper
 
-from export.package import FILE_NAMES
+from export.portable import PIXELS_NAME, require_portable
+from export.publish import FILE_NAMES
 from export.samples import photograph_samples, synthetic_samples
-from export.to_onnx import PIXELS_NAME, Graphs
-from export.verify import Subject, require_portable, verify
+from export.to_onnx import Graphs
+from export.verify import Subject, verify
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import INPUT_NAME
 from lorgnette.errors import ExportMismatch
