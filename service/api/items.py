@@ -83,7 +83,7 @@ async def item(item_id: ItemId, opened: Ready) -> StoredItem:
 
 @router.put(
     "/items/{item_id:path}",
-    responses=documented(*_REFUSALS),
+    responses=documented(NotFound, *_REFUSALS),
     openapi_extra={
         "requestBody": {
             "required": True,
