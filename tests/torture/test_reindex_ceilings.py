@@ -138,7 +138,9 @@ def test_a_job_that_runs_out_of_memory_says_so(
         free = shutil.disk_usage(data).free
         kib = idle_kib(wide) + 1024 * more_mib
         limited = ["bash", "-c", f'ulimit -v {kib}; exec "$@"', "limited", *command]
-        done = subprocess.run(limited, capture_output=True, check=False, text=True, cwd=ROOT)
+        done = subprocess.run(
+            limited, capture_output=True, check=False, text=True, cwd=ROOT, env=one_thread()
+        )
         assert done.returncode == 1, done.stderr
         failed(get_job(catalogue, JOB), "not-enough-memory")
         assert names_in(data / "generations") == before
@@ -147,6 +149,15 @@ def test_a_job_that_runs_out_of_memory_says_so(
         resumed = jobs.resume_job(data, JOB)
         eventually(lambda: get_job(catalogue, resumed.id).state in jobs.FINAL, within_s=120)
         assert get_job(catalogue, JOB).state == "succeeded"
+
+
+def one_thread() -> dict[str, str]:
+    """The environment `lorgnette serve` hands to its jobs.
+
+    A process begun with two threads has another OpenBLAS pool, and that one ends the process by
+    SIGSEGV when it cannot have its work memory, instead of raising.
+    """
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def idle_kib(teacher: Bundle) -> int:
@@ -158,7 +169,7 @@ def idle_kib(teacher: Bundle) -> int:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, teacher.directory],
-        capture_output=True, check=True, text=True, cwd=ROOT,
+        capture_output=True, check=True, text=True, cwd=ROOT, env=one_thread(),
     )  # fmt: skip
     return next(int(line.split()[1]) for line in done.stdout.splitlines() if "VmPeak" in line)
 
