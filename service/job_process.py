@@ -142,7 +142,8 @@ class JobReporter:
 class CancelWatch:
     """A thread that looks whether somebody asked the job to stop, and then interrupts the work.
 
-    As Ctrl-C would: FAISS heeds it too, which knows nothing of our progress.
+    As Ctrl-C would: FAISS heeds it too, which knows nothing of our progress. So the process heeds
+    SIGINT while it is watched, also one that was started by something that ignored it.
     """
 
     def __init__(self, catalogue: Catalogue, job_id: str) -> None:
@@ -153,6 +154,8 @@ class CancelWatch:
         self.is_cancelled = False
 
     def __enter__(self) -> Self:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._thread.start()
         return self
 
