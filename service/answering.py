@@ -61,7 +61,7 @@ def aligned(opened: Opened, question: Question, *, stages: Stages) -> Question:
     """
     if question.student is None:
         return question
-    with opened.catalogue.reading() as connection, stages.stage("align"):
+    with opened.catalogue.reading_once() as connection, stages.stage("align"):
         learned = opened.alignments.of(connection, question.snapshot.space, question.student)
         if learned is None:
             return question

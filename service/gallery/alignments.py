@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import sqlite3
 import threading
 
@@ -30,8 +31,13 @@ def put_alignment(catalogue: Catalogue, space: Space, *, student: str, learned: 
                 f"space {space.id} was retired while {student} was aligned: nothing is kept of it"
             )
         connection.execute(
-            "INSERT OR REPLACE INTO alignments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO alignments (rowid, space, student, photographs, strength,"
+            " cosine_before, cosine_after, origin, matrix, target, learned_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
+                # By which `Alignments` knows it again: SQLite's next number would be used twice
+                # after a restore, and two may be learned within one millisecond.
+                secrets.randbits(62),
                 space.id,
                 student,
                 learned.photographs,
@@ -67,51 +73,55 @@ class Alignments:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[tuple[str, str], tuple[str, Alignment | None]] = {}
+        self._held: dict[tuple[str, str], tuple[int, Alignment | None]] = {}
 
     def of(self, connection: sqlite3.Connection, space: Space, student: str) -> Alignment | None:
-        """The alignment of a student, as of the connection's moment; None when there is none.
+        """The alignment of a student, as of now; None when there is none. Needs no transaction.
 
         A damaged one is none either: the log says so, and searches go on without it.
         """
         name = (space.id, student)
         found = connection.execute(
-            "SELECT learned_at FROM alignments WHERE space = ? AND student = ?", name
+            "SELECT rowid FROM alignments WHERE space = ? AND student = ?", name
         ).fetchone()
         if found is None:
             return None
         with self._lock:
             held = self._held.get(name)
         if held is None or held[0] != found[0]:
-            held = (found[0], _undamaged(connection, space, student))
+            held = _read(connection, space, student)
+            if held is None:
+                return None
             with self._lock:
                 self._held[name] = held
         return held[1]
 
 
-def _undamaged(connection: sqlite3.Connection, space: Space, student: str) -> Alignment | None:
-    try:
-        return _read(connection, space, student)
-    except InvalidGallery as error:
-        log.error("an alignment is not used", extra={"why": str(error)})
-        return None
-
-
-def _read(connection: sqlite3.Connection, space: Space, student: str) -> Alignment:
-    photographs, strength, before, after, origin, matrix, target = connection.execute(
-        "SELECT photographs, strength, cosine_before, cosine_after, origin, matrix, target"
+def _read(
+    connection: sqlite3.Connection, space: Space, student: str
+) -> tuple[int, Alignment | None] | None:
+    """Its row's number and the alignment, None for a damaged one; None when there is no row."""
+    row = connection.execute(
+        "SELECT rowid, photographs, strength, cosine_before, cosine_after, origin, matrix, target"
         " FROM alignments WHERE space = ? AND student = ?",
         (space.id, student),
     ).fetchone()
-    return Alignment(
-        origin=_numbers(origin, (space.dim,), student=student),
-        matrix=_numbers(matrix, (space.dim, space.dim), student=student),
-        target=_numbers(target, (space.dim,), student=student),
-        photographs=photographs,
-        strength=strength,
-        before=before,
-        after=after,
-    )
+    if row is None:
+        return None
+    number, photographs, strength, before, after, origin, matrix, target = row
+    try:
+        return number, Alignment(
+            origin=_numbers(origin, (space.dim,), student=student),
+            matrix=_numbers(matrix, (space.dim, space.dim), student=student),
+            target=_numbers(target, (space.dim,), student=student),
+            photographs=photographs,
+            strength=strength,
+            before=before,
+            after=after,
+        )
+    except InvalidGallery as error:
+        log.error("an alignment is not used", extra={"why": str(error)})
+        return number, None
 
 
 def _numbers(blob: bytes, shape: tuple[int, ...], *, student: str) -> NDArray[np.float32]:

@@ -18,11 +18,12 @@ from lorgnette.bundle import Bundle
 from lorgnette.client import Client
 from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidBundle, InvalidGallery
-from service.gallery import aligning, steering
+from service.gallery import aligning, alignments, backup, steering
 from service.gallery.aligning import Options, align, align_fitting
 from service.gallery.alignments import Alignments, listed, put_alignment
 from service.gallery.build import index_folder, reindex
 from service.gallery.catalogue import Catalogue
+from service.gallery.restore import restore
 from service.progress import Progress
 from service.settings import Settings
 from tests.service.photographs import write_photograph, write_photographs
@@ -141,6 +142,22 @@ def test_one_learned_again_is_used_at_once(
     put_alignment(catalogue, student.space, student=STUDENT, learned=turned)
     after = client.post("/search", json=asked).json()["results"]
     assert [hit["id"] for hit in after[0]] == [hit["id"] for hit in reversed(before[0])]
+
+
+def test_one_learned_again_within_a_millisecond_or_after_a_restore_is_another(
+    catalogue: Catalogue, data: Path, student: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alignments, "now", lambda: "2026-01-01T00:00:00.000Z")
+    held, learned = Alignments(), align(catalogue, data, Encoder(student))
+    backup.create(catalogue, data, name="before")
+    for strength in (1.0, 2.0, 3.0):
+        again = replace(learned, strength=strength)
+        put_alignment(catalogue, student.space, student=STUDENT, learned=again)
+        with catalogue.reading_once() as connection:
+            used = held.of(connection, student.space, STUDENT)
+        assert used is not None
+        assert used.strength == strength
+        restore(catalogue, data, "before")
 
 
 def test_scores_about_the_gallerys_mean_are_no_drift_of_the_others(
