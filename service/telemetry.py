@@ -17,6 +17,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lorgnette._log_lines import given
 from service.api.problems import problem_response
 from service.metrics import Metrics
 
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _request_id: ContextVar[str] = ContextVar("lorgnette_request_id", default="")
-_PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+_COLOURED = "color_message"
+"""The event once more, as uvicorn gives it for terminals."""
 
 QUIET_PATHS = ("/healthz", "/readyz", "/metrics")
 """Asked for every few seconds by machines: logged at DEBUG only, and never traced."""
@@ -54,7 +56,7 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id := _request_id.get():
             line["request_id"] = request_id
-        line |= {name: value for name, value in vars(record).items() if name not in _PLAIN_FIELDS}
+        line |= {name: value for name, value in given(record).items() if name != _COLOURED}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _LINE.encode(line)

@@ -31,6 +31,23 @@ def test_a_field_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in Lines().format(record("not a photograph", path="\x1b[2Jowned"))
 
 
+def test_what_a_library_adds_to_every_record_is_no_field_of_an_event() -> None:
+    """As Ray does when it is imported, after this module was."""
+    plain = logging.getLogRecordFactory()
+
+    def stamped(*args: object, **kwargs: object) -> logging.LogRecord:
+        made = plain(*args, **kwargs)
+        vars(made)["_stamp_ns"] = 7
+        return made
+
+    logging.setLogRecordFactory(stamped)
+    try:
+        shown = Lines().format(record("kept for later", waiting=3))
+        assert shown == "lorgnette: kept for later (waiting: 3)"
+    finally:
+        logging.setLogRecordFactory(plain)
+
+
 def test_an_exception_is_shown_whole() -> None:
     try:
         raise ValueError("broken")
