@@ -1,6 +1,8 @@
 /** The encoder on this device: fetched, opened, kept current. */
 
-import { InvalidBundle, SdkTooOld, type LoadOptions, type ModelStore } from "lorgnette";
+import {
+  InvalidBundle, InvalidImage, LorgnetteError, SdkTooOld, type Embedding, type LoadOptions, type ModelStore,
+} from "lorgnette";
 import { openStore, type WebEncoder } from "lorgnette/web";
 import { told, type WayOn } from "./messages.js";
 import { client } from "./service.js";
@@ -19,6 +21,8 @@ export type Progress =
 /** The student, and who wants to know about it. */
 export class Student {
   private encoder: Promise<WebEncoder> | undefined;
+  /** Settled when every embed so far is. */
+  private embeds: Promise<void> = Promise.resolve();
 
   /**
    * onProgress: told of every change. onNotice: told what happened behind the visitor's back: a
@@ -39,12 +43,15 @@ export class Student {
     return this.encoder;
   }
 
-  /** Give up an encoder that stopped; the next `ready` starts another. */
-  lose(lost: WebEncoder): void {
-    void this.encoder?.then((encoder) => {
-      if (encoder === lost) this.encoder = undefined;
+  /** Embed with an encoder that `ready` or `renew` gave; one that stopped is given up. */
+  embed(encoder: WebEncoder, photo: Blob, signal: AbortSignal): Promise<Embedding> {
+    const embedding = encoder.embed(photo, { signal }).catch((error: unknown) => {
+      // Its worker died, or its memory ran out: it will not come back by itself.
+      if (error instanceof LorgnetteError && !(error instanceof InvalidImage)) this.lose(encoder);
+      throw error;
     });
-    void lost.close();
+    this.embeds = Promise.allSettled([this.embeds, embedding]).then(() => undefined);
+    return embedding;
   }
 
   /** The server's newest, once; for when it no longer speaks this one's space. */
@@ -68,6 +75,14 @@ export class Student {
     return encoder;
   }
 
+  /** The next `ready` starts another. */
+  private lose(lost: WebEncoder): void {
+    void this.encoder?.then((encoder) => {
+      if (encoder === lost) this.encoder = undefined;
+    });
+    void lost.close();
+  }
+
   private replace(newer: WebEncoder): void {
     this.use(newer);
     this.onNotice("A newer encoder was fetched, checked and put in place.");
@@ -82,7 +97,13 @@ export class Student {
     );
   }
 
+  /** Put an encoder in place; the one before ends with its last embed. */
   private use(encoder: WebEncoder): void {
+    const ended = async (before: WebEncoder): Promise<void> => {
+      await this.embeds;
+      await before.close();
+    };
+    this.encoder?.then(ended, () => undefined);
     this.encoder = Promise.resolve(encoder);
     this.onProgress({ state: "ready", encoder });
   }

@@ -60,6 +60,21 @@ test("a download cut twice goes on where it was; a photograph picked meanwhile i
   assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
 });
 
+test("a newer encoder takes the place of the one before, whose worker ends", async () => {
+  const page = await world.readyPage();
+  const encoders = (): number => page.workers().filter((worker) => /\/worker-/.test(worker.url())).length;
+  assert.equal(encoders(), 1);
+  world.proxy.when(MANIFEST, async (whole, response, entry) => {
+    const newer = edited((manifest: { version: string }) => (manifest.version = "another"));
+    return newer(await asked(whole, entry), response, entry);
+  });
+  await page.reload();
+  await page.waitForSelector("#notice:visible");
+  assert.match((await page.textContent("#notice span")) ?? "", /^A newer encoder was fetched, checked and put in place/);
+  await until(() => encoders() === 1);
+  assert.equal(firstFolder(await searchFor(page, query().path)), query().folder);
+});
+
 test("a page that is reloaded in the middle of the download goes on where it was", async () => {
   world.proxy.when(MODEL, stallAfter(3_000_000), 1);
   const page = await world.visit();

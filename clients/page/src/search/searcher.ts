@@ -1,6 +1,6 @@
 /** One photograph's way: embed here, send the vector, and remember what each step took. */
 
-import { InvalidImage, LorgnetteError, SpaceMismatch, type Client, type Embedding, type SearchResponse } from "lorgnette";
+import { SpaceMismatch, type Client, type Embedding, type SearchResponse } from "lorgnette";
 import type { WebEncoder, WebImage } from "lorgnette/web";
 import { currentKey } from "../key.js";
 import { client } from "../service.js";
@@ -52,11 +52,7 @@ export class Searcher {
     onSent: OnSent,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const embedding = await encoder.embed(photo, { signal }).catch((error: unknown) => {
-      // Its worker died, or its memory ran out: it will not come back by itself.
-      if (error instanceof LorgnetteError && !(error instanceof InvalidImage)) this.student.lose(encoder);
-      throw error;
-    });
+    const embedding = await this.student.embed(encoder, photo, signal);
     onSent();
     const rows = [embedding.vector];
     const options = { k: K, student: encoder.identity };
