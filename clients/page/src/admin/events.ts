@@ -59,12 +59,17 @@ async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Serve
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
-    rest = blocks.pop() ?? "";
-    yield* blocks.map(eventOf);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
+      rest = blocks.pop() ?? "";
+      yield* blocks.map(eventOf);
+    }
+  } finally {
+    // Whoever stops reading, for an event it cannot read, closes the connection too.
+    await reader.cancel();
   }
 }
 
