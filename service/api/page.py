@@ -39,6 +39,7 @@ _CONTENT_SECURITY = "; ".join(
 _HEADERS = {
     "content-security-policy": _CONTENT_SECURITY,
     "permissions-policy": "camera=(self), geolocation=(), microphone=()",
+    "accept-ranges": "none",
 }
 _ISOLATION = {
     "cross-origin-opener-policy": "same-origin",
@@ -94,9 +95,14 @@ class Page:
         response = None
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
             response = await anyio.to_thread.run_sync(self._answer, Request(scope))
-        if response is not None:
-            scope["route"] = self
-        await (response or self._otherwise)(scope, receive, send)
+        if response is None:
+            await self._otherwise(scope, receive, send)
+            return
+        scope["route"] = self
+        # Files are sent whole, as RFC 9110 14.2 allows: Starlette refuses, in a form of its own,
+        # ranges that are to be ignored.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await response({**scope, "headers": headers}, receive, send)
 
     def _answer(self, request: Request) -> Response | None:
         """The file the path names, or None; blocking."""

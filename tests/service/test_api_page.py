@@ -122,6 +122,17 @@ def test_named_assets_are_kept_for_ever_and_the_rest_is_asked_for_again(
         assert again.headers["cross-origin-embedder-policy"] == "require-corp"
 
 
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-3", "bytes=5-2", "bytes=99999-", "lines=1-2", "nonsense"]
+)
+def test_a_file_is_sent_whole_whatever_range_is_asked_for(
+    client: httpx.Client, page: Path, asked: str
+) -> None:
+    answer = client.get("/icon.svg", headers={"range": asked})
+    assert (answer.status_code, answer.content) == (200, (page / "icon.svg").read_bytes())
+    assert answer.headers["accept-ranges"] == "none"
+
+
 def test_a_page_that_was_built_anew_is_served_at_once(client: httpx.Client, page: Path) -> None:
     kept = (page / "index.html").read_bytes()
     before = client.get("/").headers["etag"]
