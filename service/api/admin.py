@@ -27,7 +27,7 @@ from service.api.body import (
 )
 from service.api.doors import Ready, admin_door
 from service.api.problems import ACCEPTED, RequestTimeout, UnsupportedMediaType, documented
-from service.gallery.answers import KEY_PATTERN, Token
+from service.gallery.answers import KEY_PATTERN, REINDEX_ROUTE, Token
 from service.jobs import (
     cancel_job,
     get_job,
@@ -79,7 +79,7 @@ async def reindex(
     """
     require_json(request)
     body = await read_body(request)
-    asked, token = parse_json(ReindexRequest, body), Token.of("reindex", idempotency_key, body)
+    asked, token = parse_json(ReindexRequest, body), Token.of(REINDEX_ROUTE, idempotency_key, body)
     settings = state_of(request).settings
     return _accepted(
         await opened.job_lane.call(lambda: _start(opened, asked, settings=settings, token=token))

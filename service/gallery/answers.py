@@ -18,6 +18,9 @@ from service.gallery.statements import now
 
 KEPT_HOURS = 24
 
+REINDEX_ROUTE = "reindex"
+"""Its answers are the ids of jobs."""
+
 KEY_PATTERN = r"^[A-Za-z0-9._~:/+=-]{1,255}$"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from lorgnette import durable
 from lorgnette.bundle import sha256_of
 from service.gallery import backup, generations, schema
+from service.gallery.answers import REINDEX_ROUTE
 from service.gallery.backup import SnapshotManifest
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import disk_errors, writer_lock
@@ -74,6 +75,12 @@ def _prepare(copy: Path, prepared: Path, catalogue: Catalogue) -> None:
             connection.execute("INSERT INTO main.sqlite_sequence VALUES ('items', ?)", (last or 0,))
             connection.execute("DELETE FROM jobs")
             connection.execute("INSERT INTO jobs SELECT * FROM live.jobs")
+            # A reindex is answered with its job: such answers stay where their jobs do.
+            connection.execute("DELETE FROM main.answers WHERE route = ?", (REINDEX_ROUTE,))
+            connection.execute(
+                "INSERT INTO main.answers SELECT * FROM live.answers WHERE route = ?",
+                (REINDEX_ROUTE,),
+            )
         connection.execute("DETACH live")
         # One file, without a log beside it.
         connection.execute("PRAGMA journal_mode = DELETE")

@@ -21,6 +21,7 @@ from lorgnette.errors import (
     NotFound,
 )
 from service.gallery import backup, generations, publish, sources, writes
+from service.gallery.answers import Token, recall, remember
 from service.gallery.catalogue import CATALOGUE_NAME, Catalogue
 from service.gallery.files import writer_lock
 from service.gallery.records import Put
@@ -105,6 +106,30 @@ def test_a_snapshot_copied_elsewhere_is_a_backup(catalogue: Catalogue, tmp_path:
         restore(fresh, other, "whole")
         assert answers(fresh) == before
     assert (other / image.relative_to(tmp_path)).read_bytes() == b"an encoded image"
+
+
+def test_the_answer_of_a_reindex_is_kept_where_its_job_is(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    before, since = Token("reindex", "before", ""), Token("reindex", "since", "")
+    batch = Token("items:batch", "before", "")
+
+    def known_in(gallery: Catalogue) -> list[bool]:
+        with gallery.reading() as connection:
+            return [recall(connection, token) is not None for token in (before, since, batch)]
+
+    for token in (before, batch):
+        with catalogue.writing() as connection:
+            remember(connection, token, "what was answered")
+    backup.create(catalogue, tmp_path, name="whole")
+    with catalogue.writing() as connection:
+        remember(connection, since, "what was answered")
+    shutil.copytree(tmp_path / "snapshots", tmp_path / "elsewhere" / "snapshots")
+    with closing(Catalogue.open(tmp_path / "elsewhere")) as fresh:
+        restore(fresh, tmp_path / "elsewhere", "whole")
+        assert known_in(fresh) == [False, False, True]
+    restore(catalogue, tmp_path, "whole")
+    assert known_in(catalogue) == [True, True, True]
 
 
 def test_links_cost_nothing_and_a_restore_brings_back_what_was_collected(
