@@ -9,6 +9,7 @@ import safetensors.torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import BundleCorrupt, InvalidBundle
 from lorgnette.manifest import NAME_PATTERN, Provenance, Role, Sha256, Space
 from training.files import sha256_of, write_atomically
@@ -77,7 +78,10 @@ def _read_spec(path: Path) -> _Saved:
             "give the --out of `lorgnette whiten` or `lorgnette train`"
         ) from error
     except ValidationError as error:
-        raise InvalidBundle(f"{path} does not describe a model of this version: {error}") from error
+        raise InvalidBundle(
+            f"{path} does not describe a model of this version ({first_fault(error)}): train or "
+            "whiten it again"
+        ) from error
 
 
 def _built(spec: ModelSpec, weights: bytes, *, directory: Path) -> Embedder:

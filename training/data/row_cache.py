@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import InvalidConfiguration
 from training.files import sha256_of, write_atomically
 from training.schema import Frozen
@@ -114,8 +115,9 @@ def _read_binding(path: Path) -> Binding:
     try:
         return Binding.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
+        why = first_fault(error) if isinstance(error, ValidationError) else error
         raise InvalidConfiguration(
-            f"{path} does not describe cached rows ({error}): delete its directory"
+            f"{path} does not describe cached rows ({why}): delete its directory"
         ) from error
 
 

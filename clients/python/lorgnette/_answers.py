@@ -56,11 +56,10 @@ def parse(answer: Answer, model: type[M]) -> M:
     try:
         return model.model_validate_json(answer.body)
     except ValidationError as error:
-        where, why = first_fault(error)
         raise ServerFault(
             f"{answer.url} answered {answer.status} with something that is not a "
-            f"{model.__name__} ({where or 'the document'}: {why}): is this the address of a "
-            f"lorgnette service? {_quoted(answer.body)}"
+            f"{model.__name__} ({first_fault(error)}): is this the address of a lorgnette "
+            f"service? {_quoted(answer.body)}"
         ) from error
 
 

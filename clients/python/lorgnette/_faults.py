@@ -13,6 +13,10 @@ class Fault(NamedTuple):
     where: str
     why: str
 
+    def __str__(self) -> str:
+        """Place and reason, as an error says them."""
+        return f"{self.where or 'the document'}: {self.why}"
+
 
 def first_fault(error: ValidationError) -> Fault:
     """The first thing wrong. What was given is not repeated: it may be long, or a secret."""

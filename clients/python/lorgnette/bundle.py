@@ -68,7 +68,7 @@ class Bundle:
         return self.manifest.space
 
     def default_variant(self) -> Variant:
-        """The variant an encoder takes when none is asked for: fp16, else fp32, else int8."""
+        """The variant that is taken alike on every machine: fp16, else fp32, else int8."""
         return next(variant for variant in _PREFERENCE if variant in self.manifest.files)
 
     def file(self, variant: Variant) -> Path:
@@ -129,10 +129,7 @@ def parse_manifest(text: bytes, *, origin: str) -> Manifest:
     try:
         return Manifest.parse(text)
     except ValidationError as error:
-        where, why = first_fault(error)
-        raise InvalidBundle(
-            f"{origin} does not validate at {where or 'the document'}: {why}"
-        ) from error
+        raise InvalidBundle(f"{origin} does not validate at {first_fault(error)}") from error
 
 
 def sha256_of(path: Path) -> str:

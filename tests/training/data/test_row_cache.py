@@ -47,6 +47,14 @@ def test_a_cache_refuses_another_teacher_and_other_crops(tmp_path: Path, changed
         RowCache(tmp_path, _binding(**{changed: "other"}))
 
 
+def test_a_binding_of_another_version_says_what_it_lacks(tmp_path: Path) -> None:
+    RowCache(tmp_path, _binding())
+    (described,) = tmp_path.glob("*.json")
+    described.write_text("{}")
+    with pytest.raises(InvalidConfiguration, match=r"\(\w+: Field required\): delete its dir"):
+        RowCache(tmp_path, _binding())
+
+
 def test_a_damaged_shard_is_named_with_the_way_out(tmp_path: Path) -> None:
     cache = RowCache(tmp_path, _binding(count=4))
     cache.put(0, np.zeros((4, 4), dtype=np.float32))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lorgnette._faults import first_fault
 from lorgnette.errors import ChecksumMismatch, InvalidDataset
 from training.data.public.description import Checksum, RemoteFile
 from training.files import write_atomically
@@ -67,7 +68,8 @@ def read_lock(downloads: Path) -> Lock:
     try:
         return Lock.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise InvalidDataset(f"{path} cannot be read ({error}): delete it") from error
+        why = first_fault(error) if isinstance(error, ValidationError) else error
+        raise InvalidDataset(f"{path} cannot be read ({why}): delete it") from error
 
 
 def _write(downloads: Path, files: dict[str, Locked]) -> None:

@@ -41,10 +41,7 @@ class Release(BaseModel):
         try:
             release = cls.model_validate_json(text)
         except ValidationError as error:
-            where, why = first_fault(error)
-            raise InvalidBundle(
-                f"{origin} does not validate at {where or 'the document'}: {why}"
-            ) from error
+            raise InvalidBundle(f"{origin} does not validate at {first_fault(error)}") from error
         if release.manifest_sha256 != manifest_sha256:
             raise InvalidBundle(
                 f"{origin} is the release of another manifest: let the operator run "
