@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lorgnette.bundle import Bundle
-from lorgnette.manifest import BundleFile, Manifest, Variant
+from lorgnette.manifest import BundleFile, Variant
 from lorgnette.processor import fast_variant, names_dot_product
 
 
-def offering(bundle: Bundle, *variants: Variant, recall_delta: float | None = None) -> Manifest:
+def offering(bundle: Bundle, *variants: Variant, recall_delta: float | None = None) -> Bundle:
     files = {
         variant: BundleFile(
             path=f"{variant}.onnx",
@@ -19,7 +19,7 @@ def offering(bundle: Bundle, *variants: Variant, recall_delta: float | None = No
         )
         for variant in variants
     }
-    return bundle.manifest.model_copy(update={"files": files})
+    return Bundle(bundle.directory, bundle.manifest.model_copy(update={"files": files}))
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def offering(bundle: Bundle, *variants: Variant, recall_delta: float | None = No
 def test_int8_is_taken_where_it_is_fast_and_known_to_lose_little(
     student: Bundle, recall_delta: float | None, has_dot_product: bool, wanted: Variant
 ) -> None:
-    manifest = offering(student, "fp32", "fp16", "int8", recall_delta=recall_delta)
-    assert fast_variant(manifest, has_dot_product=has_dot_product) == wanted
+    bundle = offering(student, "fp32", "fp16", "int8", recall_delta=recall_delta)
+    assert fast_variant(bundle, has_dot_product=has_dot_product) == wanted
 
 
 @pytest.mark.parametrize("has_dot_product", [True, False])
 def test_a_bundle_is_served_with_what_it_has(student: Bundle, has_dot_product: bool) -> None:
     def found(*variants: Variant) -> Variant:
-        manifest = offering(student, *variants, recall_delta=0.5)
-        return fast_variant(manifest, has_dot_product=has_dot_product)
+        bundle = offering(student, *variants, recall_delta=0.5)
+        return fast_variant(bundle, has_dot_product=has_dot_product)
 
     assert found("net", "fp32") == "fp32"
     assert found("fp32", "fp16") == "fp16"

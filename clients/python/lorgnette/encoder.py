@@ -46,7 +46,7 @@ class Encoder:
     ) -> None:
         self.bundle = bundle
         self.variant: Variant = variant or fast_variant(
-            bundle.manifest, has_dot_product=has_int8_dot_product()
+            bundle, has_dot_product=has_int8_dot_product()
         )
         self._max_pixels = max_pixels
         self._session = _open_session(bundle, self.variant, threads=threads)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from lorgnette.manifest import Manifest, Variant
+from lorgnette.bundle import Bundle
+from lorgnette.manifest import Variant
 
 MAX_RECALL_DELTA: Final = 0.01
 """int8 is chosen unasked only if its manifest says that it loses at most so much: one point."""
@@ -17,19 +18,16 @@ MAX_RECALL_DELTA: Final = 0.01
 _DOT_PRODUCTS: Final = frozenset({"avx512_vnni", "avx_vnni", "asimddp"})
 
 
-def fast_variant(manifest: Manifest, *, has_dot_product: bool) -> Variant:
-    """int8 where it is fast and its measured loss is small; else fp16, fp32, and int8 at last.
+def fast_variant(bundle: Bundle, *, has_dot_product: bool) -> Variant:
+    """int8 where it is fast and its measured loss is small; else the bundle's default.
 
     Without integer dot products int8 is no faster than fp16, and on older x86 it saturates.
     """
-    int8 = manifest.files.get("int8")
+    int8 = bundle.manifest.files.get("int8")
     is_near = int8 is not None and (
         int8.recall_delta is not None and int8.recall_delta <= MAX_RECALL_DELTA
     )
-    if has_dot_product and is_near:
-        return "int8"
-    order: tuple[Variant, ...] = ("fp16", "fp32", "int8")
-    return next(variant for variant in order if variant in manifest.files)
+    return "int8" if has_dot_product and is_near else bundle.default_variant()
 
 
 @functools.cache
