@@ -51,7 +51,7 @@ class Folder:
         if not directory.is_dir():
             raise InvalidConfiguration(f"{directory} is not a directory to watch")
         self._directory = directory
-        self._before: frozenset[Sight] | None = None if settles else frozenset()
+        self._before: frozenset[Sight] = frozenset()
         self._settles = settles
         self._refusing: set[Sight] = set()
 
@@ -60,7 +60,7 @@ class Folder:
         now = [sight for sight in self._sights() if not diary.has_met(sight)]
         before, self._before = self._before, frozenset(now)
         for sight in now:
-            if self._settles and (before is None or sight not in before):
+            if self._settles and sight not in before:
                 continue
             photo = self._read(sight, diary)
             if photo is not None:
