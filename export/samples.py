@@ -73,14 +73,12 @@ def photograph_samples(folder: Path) -> list[Sample]:
     """
     if not folder.is_dir():
         raise InvalidConfiguration(f"--photos: expected a folder of photographs, found no {folder}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
-    spread = [path for path in _evenly(paths, MAX_PHOTOGRAPHS) if _is_readable(path)]
-    if len(spread) < MIN_PHOTOGRAPHS:
-        raise InvalidConfiguration(
-            f"--photos: expected at least {MIN_PHOTOGRAPHS} readable photographs in {folder}, "
-            f"found {len(spread)}: give a larger folder, or leave --photos out for synthetic images"
-        )
-    return [_photograph_sample(path) for path in spread]
+    return _spread(
+        folder,
+        MAX_PHOTOGRAPHS,
+        option="--photos",
+        way_out="give a larger folder, or leave --photos out for synthetic images",
+    )
 
 
 def calibration_samples(folder: Path) -> list[Sample]:
@@ -88,14 +86,23 @@ def calibration_samples(folder: Path) -> list[Sample]:
 
     Raises `InvalidConfiguration` for fewer than `MIN_PHOTOGRAPHS`, or when there is no such folder.
     """
+    return _spread(
+        folder,
+        MAX_CALIBRATION,
+        option="--calibration",
+        way_out="give a folder of photographs like those that will be asked",
+    )
+
+
+def _spread(folder: Path, most: int, *, option: str, way_out: str) -> list[Sample]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
-    spread = [path for path in _evenly(paths, MAX_CALIBRATION) if _is_readable(path)]
-    if len(spread) < MIN_PHOTOGRAPHS:
+    found = [path for path in _evenly(paths, most) if _is_readable(path)]
+    if len(found) < MIN_PHOTOGRAPHS:
         raise InvalidConfiguration(
-            f"--calibration: expected at least {MIN_PHOTOGRAPHS} readable photographs in {folder}, "
-            f"found {len(spread)}: give a folder of photographs like those that will be asked"
+            f"{option}: expected at least {MIN_PHOTOGRAPHS} readable photographs in {folder}, "
+            f"found {len(found)}: {way_out}"
         )
-    return [_photograph_sample(path) for path in spread]
+    return [_photograph_sample(path) for path in found]
 
 
 def _photograph_sample(path: Path) -> Sample:
