@@ -63,18 +63,9 @@ def learn_alignment(student: Vectors, teacher: Vectors) -> Alignment:
     mean cosine with the teacher's, in five folds.  The target is centred, so a mapped query asks
     what sets an item apart from the others of its gallery, not what all of them share.
 
-    Raises `InvalidConfiguration` for fewer than `MIN_PHOTOGRAPHS` rows.
+    Raises `InvalidConfiguration` for fewer than `MIN_PHOTOGRAPHS` rows, or not as many of both.
     """
-    if student.shape != teacher.shape:
-        raise InvalidConfiguration(
-            f"expected rows of the same photographs, found {student.shape} of the student's and "
-            f"{teacher.shape} of the teacher's"
-        )
-    if len(student) < MIN_PHOTOGRAPHS:
-        raise InvalidConfiguration(
-            f"expected at least {MIN_PHOTOGRAPHS} photographs to learn an alignment from, found "
-            f"{len(student)}: searches stay as they are until the gallery has grown"
-        )
+    _require_enough_pairs(student, teacher)
     x, y = student.astype(np.float64), teacher.astype(np.float64)
     cosines = _held_out(x, y)
     best = int(np.argmax(cosines))
@@ -88,6 +79,19 @@ def learn_alignment(student: Vectors, teacher: Vectors) -> Alignment:
         before=float(np.mean(_cosines(x, y - fit.teacher_mean))),
         after=float(cosines[best]),
     )
+
+
+def _require_enough_pairs(student: Vectors, teacher: Vectors) -> None:
+    if student.shape != teacher.shape:
+        raise InvalidConfiguration(
+            f"expected rows of the same photographs, found {student.shape} of the student's and "
+            f"{teacher.shape} of the teacher's: embed each photograph with both"
+        )
+    if len(student) < MIN_PHOTOGRAPHS:
+        raise InvalidConfiguration(
+            f"expected at least {MIN_PHOTOGRAPHS} photographs to learn an alignment from, found "
+            f"{len(student)}: searches stay as they are until the gallery has grown"
+        )
 
 
 @dataclass(frozen=True)
