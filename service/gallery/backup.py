@@ -4,6 +4,7 @@
     snapshots/<name>/catalogue.sqlite    copied by SQLite in one transaction, while writes go on
     snapshots/<name>/CURRENT
     snapshots/<name>/generations/<n>/…   the live ones, as links: they never change
+                                         (none of Milvus, where a copy would share a collection)
     snapshots/<name>/sources/ab/ab34…    the photographs that came over HTTP, as links
 
 A directory appears whole or not at all. Copied elsewhere it is a backup.
@@ -212,12 +213,10 @@ def link(source: Path, target: Path) -> None:
 
 def _filled(building: Path, catalogue: Catalogue, data: Path, *, name: str) -> SnapshotManifest:
     """Fill the directory. The caller holds the writer lock, so no generation comes or goes."""
-    current = generations.read_current(data)
+    current = _current_here(data)
     copy = building / CATALOGUE_NAME
     sources, seq, items = _copy_catalogue(catalogue, copy)
-    durable.write_synced(
-        building / generations.CURRENT_NAME, _bytes_of(data / generations.CURRENT_NAME)
-    )
+    generations.write_current(building, current)
     for number in current.values():
         for path in generations.directory_of(data, number).iterdir():
             link(path, building / generations.GENERATIONS_NAME / str(number) / path.name)
@@ -240,6 +239,15 @@ def _filled(building: Path, catalogue: Catalogue, data: Path, *, name: str) -> S
     )
 
 
+def _current_here(data: Path) -> dict[str, int]:
+    """What is live, without what is a collection in Milvus: the next reindex builds that again."""
+    return {
+        space_id: number
+        for space_id, number in generations.read_current(data).items()
+        if not (generations.directory_of(data, number) / generations.MILVUS_NAME).exists()
+    }
+
+
 def _copy_catalogue(catalogue: Catalogue, target: Path) -> tuple[list[str], int, int]:
     """Copy it in one transaction. Returns the sources it names, its seq and its live items."""
     with closing(sqlite3.connect(target)) as copy:
@@ -255,7 +263,3 @@ def _copy_catalogue(catalogue: Catalogue, target: Path) -> tuple[list[str], int,
     target.chmod(0o444)
     durable.sync(target)
     return [source for (source,) in sources], int(seq), int(items)
-
-
-def _bytes_of(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b"{}\n"

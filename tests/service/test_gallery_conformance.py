@@ -6,6 +6,7 @@ A server is asked too when LORGNETTE_TEST_MILVUS names one: `make test-milvus`.
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,8 +25,9 @@ from lorgnette.errors import (
     Unavailable,
 )
 from lorgnette.vectors import Vectors
-from service.gallery import generations, milvus, publish, steering
+from service.gallery import backup, generations, milvus, publish, steering
 from service.gallery.catalogue import Catalogue
+from service.gallery.restore import restore
 from service.gallery.snapshot import LiveGallery, Snapshot
 from tests.service.gallery_rows import (
     SPACE,
@@ -220,6 +222,26 @@ def test_a_restart_finds_the_same(catalogue: Catalogue, tmp_path: Path, factory:
     live.start()
     check(live.snapshot(SPACE.id), catalogue, unit_rows(4, seed=1))
     live.close()
+
+
+def test_a_snapshot_brings_back_what_was_there_here_and_elsewhere(
+    catalogue: Catalogue, gallery: LiveGallery, tmp_path: Path, factory: str
+) -> None:
+    fill(catalogue, unit_rows(60))
+    publish_now(catalogue, factory)
+    backup.create(catalogue, tmp_path, name="whole")
+    shutil.copytree(tmp_path / "snapshots", tmp_path / "elsewhere" / "snapshots")
+    catalogue.delete(["001", "002"])
+    publish_now(catalogue, factory)
+    restore(catalogue, tmp_path, "whole")
+    with closing(Catalogue.open(tmp_path / "elsewhere")) as fresh:
+        restore(fresh, tmp_path / "elsewhere", "whole")
+        publish_now(fresh, "Flat")
+        assert len(truth_of(fresh)) == 60
+    check(view(gallery), catalogue, unit_rows(3, seed=9))
+    publish_now(catalogue, factory)
+    check(view(gallery), catalogue, unit_rows(3, seed=9))
+    assert view(gallery).count == 60
 
 
 def test_spaces_are_never_mixed(catalogue: Catalogue, gallery: LiveGallery, factory: str) -> None:
