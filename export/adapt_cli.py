@@ -75,10 +75,10 @@ def adapt(
         f"{learned.photographs} photographs, share {share:g}; the map's mean cosine with the "
         f"teacher, on photographs left out, {learned.before:.3f} before, {learned.after:.3f} after"
     )
-    unmeasured = "int8" in manifest.files and {"fp16", "fp32"} & set(manifest.files)
-    if unmeasured:
+    if "int8" in manifest.files and done.bundle.default_variant() != "int8":
         typer.echo(
-            "int8 was adapted too, but what it loses now is not measured, so devices take fp16 "
-            f"unless told otherwise; `lorgnette quantise {done.bundle.directory}` measures it",
+            "int8 was adapted too, but what it loses now is not measured, so devices take "
+            f"{done.bundle.default_variant()} unless told otherwise; to measure it: lorgnette "
+            f"quantise {done.bundle.directory} --calibration DIR --evaluate DIR",
             err=True,
         )

@@ -163,6 +163,7 @@ def release(
     from lorgnette.bundle import MANIFEST_NAME, read_manifest
     from lorgnette.durable import replace_file
     from lorgnette.models.release import RELEASE_NAME, Release
+    from lorgnette.models.signing import SIGNATURE_SUFFIX
 
     read_manifest(bundle)
     digest = hashlib.sha256((bundle / MANIFEST_NAME).read_bytes()).hexdigest()
@@ -172,7 +173,7 @@ def release(
         )
     except ValidationError as error:
         raise InvalidConfiguration(f"--min-sdk is {min_sdk!r}: expected 1.2.3") from error
-    is_signed = (bundle / "manifest.json.sig").exists()
+    is_signed = (bundle / (MANIFEST_NAME + SIGNATURE_SUFFIX)).exists()
     if is_signed and key is None:
         raise InvalidConfiguration(f"{bundle} is signed, so must be its release: add --key FILE")
     replace_file(bundle / RELEASE_NAME, said.dump())
