@@ -46,7 +46,14 @@ def main() -> None:
         written(folder / "photos", photographs)
         table = measured(folder, threads=options.cores, rounds=rounds)
         table.append({"who": "cosine to Encoder, least", "ratio": parity(folder)})
-    common.told(table, options, photographs=photographs, size=SIZE, threads=options.cores)
+    ratios = {row["who"]: row["ratio"] for row in table if "ratio" in row}
+    targets = [
+        common.at_least(half := "embed x slower half on half the cores", ratios[half], 0.9),
+        common.at_most(decoding := "decoding / Pillow, full", ratios[decoding], 0.27),
+    ]
+    common.told(
+        table, options, targets=targets, photographs=photographs, size=SIZE, threads=options.cores
+    )
 
 
 def _cores(parser: argparse.ArgumentParser) -> None:

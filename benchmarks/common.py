@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 Rows = NDArray[np.float32]
-K = 10
+Table = list[dict[str, Any]]
+K, DIM = 10, 512
 
 _CENTRES, _LATENT = 20_000, 64
 _PACKAGES = (
@@ -39,7 +40,7 @@ def unit(rows: Rows) -> Rows:
     return scaled
 
 
-def clustered(count: int, *, dim: int = 512, seed: int = 1) -> Rows:
+def clustered(count: int, *, dim: int = DIM, seed: int = 1) -> Rows:
     """Unit rows about 20,000 centres in 64 dimensions, laid into `dim`: as descriptors are, which
     are many views of fewer things and fill few of their dimensions.
 
@@ -148,19 +149,37 @@ def options_of(
     return parser.parse_args()
 
 
-Table = list[dict[str, Any]]
+def at_most(what: str, found: float, bound: float) -> str:
+    """The line of a target that is an upper bound."""
+    return f"{what}: at most {bound:g}, found {found:.4g}{'' if found <= bound else ', **missed**'}"
 
 
-def told(table: Table, options: argparse.Namespace, **settings: object) -> None:
-    """Print the table, and write it beside its conditions."""
-    columns = list(dict.fromkeys(name for row in table for name in row))
-    cells = [[_cell(row.get(name, "")) for name in columns] for row in table]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for line in [columns, *cells]:
+def at_least(what: str, found: float, bound: float) -> str:
+    """The line of a target that is a lower bound."""
+    return (
+        f"{what}: at least {bound:g}, found {found:.4g}{'' if found >= bound else ', **missed**'}"
+    )
+
+
+def told(
+    table: Table, options: argparse.Namespace, *, targets: Sequence[str] = (), **settings: object
+) -> None:
+    """Print the table and how its targets fared, and write them beside their conditions."""
+    lines = lines_of(table)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    print(*targets, sep="\n", end="\n" * bool(targets))
     if options.json:
-        report = {"table": table, "conditions": conditions(is_small=options.small, **settings)}
+        found = conditions(is_small=options.small, **settings)
+        report = {"table": table, "targets": targets, "conditions": found}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def lines_of(table: Table) -> list[list[str]]:
+    """The names of a table's columns, then its rows, as text."""
+    columns = list(dict.fromkeys(name for row in table for name in row))
+    return [columns, *([_cell(row.get(name, "")) for name in columns] for row in table)]
 
 
 def _cell(value: object) -> str:

@@ -56,7 +56,22 @@ def main() -> None:
         for who, row in figures.items()
     ]
     table += [{"who": f"{who}: not installed"} for who in missing]
-    common.told(table, options, gallery=f"{count} x 512", k=common.K, rounds=rounds)
+    others = [who for who in figures if who != "the service"]
+    targets = [
+        common.at_most(
+            f"the service's p50 / {who}'s",
+            figures["the service"]["p50_ms"] / figures[who]["p50_ms"], 1,
+        )
+        for who in others
+    ]  # fmt: skip
+    common.told(
+        table,
+        options,
+        targets=targets,
+        gallery=f"{count} x {common.DIM}",
+        k=common.K,
+        rounds=rounds,
+    )
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/run.py [--small] [--out docs]
 
-Under 15 minutes on a quiet machine with two cores; one that is busy is told so in the page.
+Under 15 minutes on a quiet machine with two cores. The page says when the machine was shared, which
+figures it lacks, and which targets were missed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import plots
+from benchmarks import common, plots
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +33,10 @@ FIGURES = {
     "student_speed": "The student's network",
     "bulk_embedding": "Embedding 12-megapixel photographs",
 }
+
+
+_QUIET = 1.5
+"""Load average that the figure of one thread stays below when nothing else runs."""
 
 
 def main() -> None:
@@ -62,9 +67,12 @@ def page(reports: dict[str, dict[str, Any]], drawn: dict[str, str]) -> str:
         "# Benchmarks\n",
         "Written by `make bench`; do not edit. One thread, ours and its peer or floor in turns in "
         "one run, medians. Read ratios: the milliseconds are of one machine on one day.\n",
+        *_cautions(reports),
     ]
     for name, report in reports.items():
         parts += [f"## {FIGURES[name]}\n", _table(report["table"])]
+        if report["targets"]:
+            parts.append("Targets:\n\n" + "".join(f"- {line}\n" for line in report["targets"]))
         if name in drawn:
             parts.append(f"![{FIGURES[name]}]({drawn[name]})\n")
         told = ", ".join(
@@ -81,14 +89,28 @@ def page(reports: dict[str, dict[str, Any]], drawn: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    for row in rows:
-        cells = (row.get(name, "") for name in columns)
-        shown = (f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells)
-        lines.append("| " + " | ".join(shown) + " |")
-    return "\n".join(lines) + "\n"
+def _cautions(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """What a reader must know first: figures that are lacking, and a machine that was shared."""
+    cautions = []
+    if len(reports) < len(FIGURES):
+        cautions.append(
+            f"**{len(reports)} of {len(FIGURES)} figures** (`run.py --only {' '.join(reports)}`): "
+            "`make bench` writes the whole page.\n"
+        )
+    load = min(report["conditions"]["load_average"] for report in reports.values())
+    if load > _QUIET:
+        cautions.append(
+            f"**The machine was shared**: its load average was {load:.1f} or more, and a figure of "
+            "one thread brings it to 1. So the milliseconds, the floors' too, are longer than this "
+            "machine needs.\n"
+        )
+    return cautions
+
+
+def _table(table: common.Table) -> str:
+    head, *rows = ["| " + " | ".join(cells) + " |" for cells in common.lines_of(table)]
+    rule = "|" + "---|" * len(common.lines_of(table)[0])
+    return "\n".join([head, rule, *rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import statistics
 import subprocess
 import sys
 import time
@@ -13,8 +11,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.common import ROOT, Rows
+from benchmarks.common import ROOT, K, Rows
 from lorgnette.manifest import Space
+from lorgnette.vectors import to_bytes
 from service.gallery.catalogue import Catalogue
 from service.gallery.publish import publish
 from service.gallery.records import NewItem, Stamp
@@ -66,6 +65,16 @@ def http_request(url: str, path: str, *, kind: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
+def raw_search(url: str, space: str, query: Rows) -> bytes:
+    """The bytes of a search for the ten nearest of one query `[D]`, as raw float32."""
+    return http_request(
+        url,
+        f"/search?space={space}&dtype=f32&k={K}",
+        kind="application/octet-stream",
+        body=to_bytes(query[None], dtype="f32"),
+    )
+
+
 class Wire:
     """One open connection that sends prepared bytes: a caller without a library's cost."""
 
@@ -106,14 +115,13 @@ async def loaded(url: str, requests: Sequence[bytes], *, callers: int, seconds: 
 
 
 def main() -> None:
-    """As a process of its own: `URL FILE CALLERS SECONDS`, the file holding framed requests."""
+    """As a process of its own: `URL FILE CALLERS SECONDS`, the file holding framed requests.
+
+    Prints the answers a second.
+    """
     url, path, callers, seconds = sys.argv[1:]
     requests = [bytes.fromhex(line) for line in Path(path).read_text().split()]
-    rates = [
-        asyncio.run(loaded(url, requests, callers=int(callers), seconds=float(seconds)))
-        for _ in range(1)
-    ]
-    print(json.dumps({"per_s": statistics.median(rates)}))
+    print(asyncio.run(loaded(url, requests, callers=int(callers), seconds=float(seconds))))
 
 
 if __name__ == "__main__":

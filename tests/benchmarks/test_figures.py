@@ -44,3 +44,18 @@ def test_calls_take_turns_and_are_told_their_round() -> None:
     )
     assert asked == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     assert set(figures) == {"a", "b"}
+
+
+def test_the_page_says_what_it_lacks_what_was_missed_and_that_the_machine_was_shared() -> None:
+    def written(load: float) -> str:
+        conditions = {"versions": {}, "environment": {}, "load_average": load}
+        targets = [common.at_most("ms", 0.4, 0.3), common.at_least("ratio", 5, 5)]
+        report = {"table": [{"who": "a", "ms": 0.4}], "targets": targets, "conditions": conditions}
+        return page({"start": report | {"took_s": 1}}, {})
+
+    text = written(2.75)
+    assert f"**1 of {len(FIGURES)} figures** (`run.py --only start`)" in text
+    assert "| who | ms |\n|---|---|\n| a | 0.4 |\n" in text
+    assert "- ms: at most 0.3, found 0.4, **missed**\n- ratio: at least 5, found 5\n" in text
+    assert "**The machine was shared**: its load average was 2.8 or more" in text
+    assert "shared" not in written(0.9)
