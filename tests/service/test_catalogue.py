@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,12 +19,6 @@ from tests.service.gallery_rows import SPACE, fill, new_item, unit_rows
 from tests.tiny_bundle import space_of
 
 OTHER = space_of(1)
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    with closing(Catalogue.open(tmp_path)) as opened:
-        yield opened
 
 
 def test_an_item_and_its_vector_are_read_as_they_were_written(catalogue: Catalogue) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -90,12 +90,6 @@ FILTER = st.recursive(
 METADATA = st.dictionaries(
     FIELD, st.one_of(SCALAR, st.none(), st.lists(SCALAR, max_size=3), st.just({"x": 1})), max_size=3
 )
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    with closing(Catalogue.open(tmp_path)) as opened:
-        yield opened
 
 
 def put(catalogue: Catalogue, metadata: Mapping[str, Mapping[str, object]], seed: int = 0) -> None:

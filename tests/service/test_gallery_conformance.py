@@ -82,21 +82,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
         monkeypatch.setattr(publish, "_ask", check_here)
 
 
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    with closing(Catalogue.open(tmp_path)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, catalogue: Catalogue) -> Iterator[LiveGallery]:
-    assert catalogue.seq() == 0
-    live = LiveGallery(tmp_path, poll_s=3600)
-    live.start()
-    yield live
-    live.close()
-
-
 def publish_now(catalogue: Catalogue, factory: str, *, space=SPACE) -> int:  # type: ignore[no-untyped-def]
     data = catalogue.path.parent
     return publish.publish(catalogue, data, space, factory=factory, recall_gate=0.5).generation

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -30,22 +29,6 @@ OTHER = space_of(1)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "_ask", check_here)
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    with closing(Catalogue.open(tmp_path)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, catalogue: Catalogue) -> Iterator[LiveGallery]:
-    """Started over an empty catalogue; follows only when told to."""
-    assert catalogue.seq() == 0
-    live = LiveGallery(tmp_path, poll_s=3600)
-    live.start()
-    yield live
-    live.close()
 
 
 def publish_now(catalogue: Catalogue, *, factory: str = "Flat") -> None:
