@@ -39,6 +39,14 @@ def refuses() -> None:
 def interrupted() -> None:
     """Meets Ctrl-C."""
     raise KeyboardInterrupt
+
+def interrupted_in_an_extension() -> None:
+    """Meets Ctrl-C as onnxruntime passes it on, when it is in the middle of its own import."""
+    raise ImportError("initialization failed") from KeyboardInterrupt()
+
+def broken() -> None:
+    """Meets an extension that does not load."""
+    raise ImportError("undefined symbol")
 '''
 
 
@@ -116,3 +124,14 @@ def test_a_verbs_own_errors_and_ctrl_c_end_politely(
     assert run("extra-verb") == Ran(1, "", "lorgnette: another process is writing\n")
     use_verb(monkeypatch, "verb_module:interrupted")
     assert run("extra-verb") == Ran(130, "", "interrupted\n")
+
+
+@pytest.mark.usefixtures("_verb_module")
+def test_ctrl_c_within_an_extensions_import_is_no_failed_import(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_verb(monkeypatch, "verb_module:interrupted_in_an_extension")
+    assert run("extra-verb") == Ran(130, "", "interrupted\n")
+    use_verb(monkeypatch, "verb_module:broken")
+    with pytest.raises(ImportError, match="undefined symbol"):
+        run("extra-verb")

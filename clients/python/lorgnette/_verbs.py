@@ -52,7 +52,10 @@ def interruptible(function: Callable[..., None]) -> Callable[..., None]:
     def verb(*args: object, **options: object) -> None:
         try:
             function(*args, **options)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ImportError) as error:
+            # onnxruntime raises ImportError from a Ctrl-C in the middle of its own import.
+            if not isinstance(error.__cause__ or error, KeyboardInterrupt):
+                raise
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
 
