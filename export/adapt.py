@@ -22,7 +22,7 @@ from export.adapted_graph import Adaptation
 from export.adapted_variants import adapted_variants
 from export.progress import progress_bar
 from export.publish import FILE_NAMES, entry_of, require_free, write_bundle
-from lorgnette.alignment import MIN_PHOTOGRAPHS, Alignment, learn_alignment
+from lorgnette.alignment import MIN_PHOTOGRAPHS, Alignment, is_alike, learn_alignment
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import Encoder
 from lorgnette.errors import (
@@ -42,9 +42,6 @@ CHECKED_PHOTOGRAPHS = 16
 """On so many the adapted graphs are compared with the same map in numpy."""
 
 VERSION_DIGITS = 8
-
-_ALIKE = 1e-4
-"""Rows nearer to their mean are the same photograph: float32 rounds at 1e-7."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +166,8 @@ def _require_enough(count: int, gallery: Path) -> None:
 
 
 def _require_variety(seen: _Seen, gallery: Path) -> None:
-    """About the mean of equal rows is only rounding: mapped, queries would point nowhere."""
     for rows in (seen.student, seen.teacher):
-        if np.linalg.norm(rows - rows.mean(axis=0), axis=1).max() < _ALIKE:
+        if is_alike(rows):
             raise InvalidConfiguration(
                 f"--gallery: the {len(rows)} photographs of {gallery} are all alike, which says "
                 "nothing about a student: give a folder with others"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lorgnette.alignment import MIN_PHOTOGRAPHS, Alignment, learn_alignment
+from lorgnette.alignment import MIN_PHOTOGRAPHS, Alignment, is_alike, learn_alignment
 from lorgnette.bundle import Bundle, read_manifest
 from lorgnette.encoder import Encoder
 from lorgnette.errors import InvalidBundle, InvalidGallery, InvalidInput
@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 MOST_PHOTOGRAPHS = 2048
 """Embedded with the student at most, drawn at random: some 20 seconds of one core."""
-
-_ALIKE = 1e-4
-"""Rows nearer to their mean are the same photograph: float32 rounds at 1e-7."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +89,8 @@ def _require_dimension(catalogue: Catalogue, student: Encoder) -> None:
 
 
 def _require_variety(*rows: Vectors) -> None:
-    """About the mean of equal rows is only rounding: mapped, their queries would point nowhere."""
     for of_one in rows:
-        if np.linalg.norm(of_one - of_one.mean(axis=0), axis=1).max() < _ALIKE:
+        if is_alike(of_one):
             raise InvalidGallery(
                 f"the gallery's {len(of_one)} photographs are all alike, which says nothing about "
                 "a student: index others; searches go on without an alignment"

@@ -7,7 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from lorgnette.alignment import MIN_PHOTOGRAPHS, STRENGTHS, Alignment, learn_alignment
+from lorgnette.alignment import (
+    MIN_PHOTOGRAPHS,
+    STRENGTHS,
+    Alignment,
+    is_alike,
+    learn_alignment,
+)
 from lorgnette.errors import InvalidConfiguration, InvalidVector
 
 Array = NDArray[np.float64]
@@ -86,6 +92,9 @@ def test_a_gallery_of_one_photograph_many_times_is_no_division_by_zero() -> None
     assert np.isfinite(learned.matrix).all()
     with pytest.raises(InvalidVector):
         learned(learned.origin[None])
+    assert is_alike(same)
+    same[3] = _gallery(5, 1)[0]
+    assert not is_alike(same)
 
 
 def test_too_few_photographs_are_refused_with_the_number_needed() -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lorgnette.alignment import MIN_PHOTOGRAPHS, learn_alignment
+from lorgnette.alignment import MIN_PHOTOGRAPHS, is_alike, learn_alignment
 from lorgnette.vectors import Vectors
 
 _FOLDS = 5
 
 
-def can_align(held: NDArray[np.int64], *, is_leave_one_out: bool) -> bool:
-    """Whether the gallery has photographs enough."""
-    smallest = len(held) - -(-len(held) // _FOLDS) if is_leave_one_out else len(held)
-    return smallest >= MIN_PHOTOGRAPHS
+def can_align(student: Vectors, teacher: Vectors, *, is_leave_one_out: bool) -> bool:
+    """Whether the gallery, rows `[N, D]` by both, has photographs enough, and not all alike."""
+    count = len(student)
+    smallest = count - -(-count // _FOLDS) if is_leave_one_out else count
+    return smallest >= MIN_PHOTOGRAPHS and not (is_alike(student) or is_alike(teacher))
 
 
 def aligned_queries(

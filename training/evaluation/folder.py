@@ -44,7 +44,8 @@ class Evaluation:
     """The score of each pairing.  skipped: photographs that could not be read.
 
     aligned: the same, with the queries mapped to this gallery by an alignment learned from its
-    photographs without labels, as the service does it; empty for a gallery too small for one.
+    photographs without labels, as the service does it; empty for a gallery too small for one, or
+    of photographs that are all alike.
     """
 
     scores: Mapping[Pairing, Score]
@@ -109,11 +110,13 @@ def evaluate(
         "student_to_student": (seen.student, seen.student),
         "student_to_teacher": (seen.student, seen.teacher),
     }
-    is_large = can_align(held, is_leave_one_out=alone)
+    has_alignment = can_align(seen.student[held], seen.teacher[held], is_leave_one_out=alone)
     return Evaluation(
         scores={name: scored(asks[asking], holds) for name, (asks, holds) in pairings.items()},
         aligned={
-            name: scored(aligned(*pair), pair[1]) for name, pair in pairings.items() if is_large
+            name: scored(aligned(*pair), pair[1])
+            for name, pair in pairings.items()
+            if has_alignment
         },
         queries_without_match=int((~matched).sum()),
         skipped=int((~seen.is_read).sum()),

@@ -53,7 +53,7 @@ def report(
     title = f"{dataset.name}: {scored} queries, {len(protocol.gallery)} in the gallery"
     Console().print(table_of(evaluation, title=title))
     if not evaluation.aligned:
-        remarks.print("too few photographs in the gallery to align queries to it")
+        remarks.print("too few photographs in the gallery, or all alike: queries are not aligned")
     if evaluation.skipped:
         remarks.print(f"{evaluation.skipped} photographs could not be read and were skipped")
     if evaluation.queries_without_match:

@@ -25,6 +25,9 @@ STRENGTHS: Final = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e6)
 
 _FOLDS: Final = 5
 
+_ALIKE: Final = 1e-4
+"""Rows nearer to their mean are of the same photograph: float32 rounds at 1e-7."""
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -52,6 +55,14 @@ class Alignment:
     def of_teacher(self, rows: Vectors) -> Vectors:
         """The teacher's own rows `[N, D]` of queries, about the gallery's mean like mapped ones."""
         return unit_rows(rows - self.target, dim=len(self.target))
+
+
+def is_alike(rows: Vectors) -> bool:
+    """Whether unit rows `[N, D]`, N > 0, all are of the same photograph.
+
+    About the mean of equal rows is only rounding: mapped, their queries would point nowhere.
+    """
+    return bool(np.linalg.norm(rows - rows.mean(axis=0), axis=1).max() < _ALIKE)
 
 
 def learn_alignment(student: Vectors, teacher: Vectors) -> Alignment:

@@ -283,6 +283,18 @@ def test_left_out_a_query_teaches_nothing_about_itself() -> None:
     assert (one != two).any()
 
 
+def test_a_gallery_of_one_photograph_many_times_is_not_aligned(
+    tmp_path: Path, teacher: Bundle, student: Bundle
+) -> None:
+    for name in ("mug", "lamp"):
+        (tmp_path / "things" / name).mkdir(parents=True)
+        for number in range(12):
+            Image.new("RGB", (50, 40), "red").save(tmp_path / "things" / name / f"{number}.png")
+    found = _evaluated(teacher, student, tmp_path / "things")
+    assert not found.aligned
+    assert found.reference.queries == 24
+
+
 def test_a_small_gallery_is_not_aligned(tmp_path: Path, teacher: Bundle, student: Bundle) -> None:
     _write_classes(tmp_path / "things")
     assert not _evaluated(teacher, student, tmp_path / "things").aligned
