@@ -18,7 +18,7 @@ from lorgnette.wire import Options
 from service.gallery.grouping import Value
 from service.gallery.records import Item
 from service.gallery.snapshot import Found, Snapshot
-from service.ranking import Asked
+from service.ranking import Ranker
 from service.stages import Stages, in_all
 from service.state import Opened
 
@@ -136,10 +136,10 @@ def _ranked(
         with stages.stage("filter"):
             snapshot = snapshot.only(opened.matching.keys(connection, options.filter))
         matching = snapshot.count
-    asked = Asked(connection, snapshot, question.rows, options, stages, searched=rows)
-    found, values = asked.grouped() if options.group_by else (asked.ranked(), {})
-    if options.filter is None and asked.top_scores:
-        opened.drift.searched(question.scale, asked.top_scores)
+    ranker = Ranker(connection, snapshot, question.rows, options, stages, searched=rows)
+    found, values = ranker.grouped() if options.group_by else (ranker.ranked(), {})
+    if options.filter is None and ranker.top_scores:
+        opened.drift.searched(question.scale, ranker.top_scores)
     return _Ranked(found=found, values=values, matching=matching)
 
 

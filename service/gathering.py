@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-Asked = TypeVar("Asked")
+Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
-_Waiting = tuple[Asked, asyncio.Future[Answer]]
-_Batch = list[_Waiting[Asked, Answer]]
-_Begun = tuple[asyncio.AbstractEventLoop, _Batch[Asked, Answer]]
+_Waiting = tuple[Call, asyncio.Future[Answer]]
+_Batch = list[_Waiting[Call, Answer]]
+_Begun = tuple[asyncio.AbstractEventLoop, _Batch[Call, Answer]]
 
 
-class Gathering(Generic[Asked, Answer]):
+class Gathering(Generic[Call, Answer]):
     """Runs `work` on batches in `threads` threads; used from one event loop.
 
     work: gives an answer for each of what was asked, or the exception that belongs to it.
@@ -31,7 +31,7 @@ class Gathering(Generic[Asked, Answer]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Asked]], Sequence[Answer | Exception]],
+        work: Callable[[Sequence[Call]], Sequence[Answer | Exception]],
         *,
         threads: int,
         largest: int,
@@ -40,16 +40,16 @@ class Gathering(Generic[Asked, Answer]):
         self._free = threads
         self._largest = largest
         # An executor's futures take as long again as the way into a thread and back.
-        self._begun: SimpleQueue[_Begun[Asked, Answer] | None] = SimpleQueue()
+        self._begun: SimpleQueue[_Begun[Call, Answer] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, name=f"gathering-{n}", daemon=True)
             for n in range(threads)
         ]
         for thread in self._threads:
             thread.start()
-        self._waiting: deque[_Waiting[Asked, Answer]] = deque()
+        self._waiting: deque[_Waiting[Call, Answer]] = deque()
 
-    async def run(self, asked: Asked) -> Answer:
+    async def run(self, asked: Call) -> Answer:
         """The answer, or its exception. Who is cancelled meanwhile disturbs nobody else."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, answer))
@@ -73,7 +73,7 @@ class Gathering(Generic[Asked, Answer]):
             # What was asked holds a snapshot, which must not live until the next call comes.
             del begun
 
-    def _work_on(self, loop: asyncio.AbstractEventLoop, batch: _Batch[Asked, Answer]) -> None:
+    def _work_on(self, loop: asyncio.AbstractEventLoop, batch: _Batch[Call, Answer]) -> None:
         outcomes: Sequence[Answer | BaseException]
         try:
             outcomes = self._work([asked for asked, _ in batch])
@@ -95,7 +95,7 @@ class Gathering(Generic[Asked, Answer]):
             self._begun.put((asyncio.get_running_loop(), batch))
 
     def _finished(
-        self, batch: _Batch[Asked, Answer], outcomes: Sequence[Answer | BaseException]
+        self, batch: _Batch[Call, Answer], outcomes: Sequence[Answer | BaseException]
     ) -> None:
         self._free += 1
         for (_, answer), outcome in zip(batch, outcomes, strict=True):

@@ -20,7 +20,7 @@ _FIRST_POOL, _LARGEST_POOL = 64, 16_384
 
 
 @dataclass
-class Asked:
+class Ranker:
     """A question at work. searched: its plain hits, where they were found together with others'.
     top_scores: the best cosine of each row that has any, once ranked."""
 
