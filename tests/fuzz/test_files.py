@@ -72,7 +72,6 @@ def damage(folder: Path, kind: str, random: np.random.Generator) -> str:
     """Mutate one file of the folder, whose copy it is; returns its name."""
     inside = folder / "snapshots" if kind == "snapshot" else folder
     paths = sorted(path for path in inside.rglob("*") if path.is_file() and path.stat().st_size)
-    # What is live is damaged more often than what is not.
     chosen = paths[random.integers(len(paths))]
     other = paths[random.integers(len(paths))].read_bytes()
     content = mutated(chosen.read_bytes(), random, other=other)
