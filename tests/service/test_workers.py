@@ -37,6 +37,7 @@ from tests.service.test_metrics import Read
 from tests.service.test_serve import refused, served
 from tests.tiny_bundle import space_of, write_tiny_bundle
 from tests.torture.figures import RecordFigure
+from tests.torture.house import children_of, command_of
 
 SEARCH = {"space": space_of(0).id, "vectors": [[1.0] * 16]}
 
@@ -50,19 +51,6 @@ def options(
     return (
         "--data", str(data), "--student", str(student.directory), "--port", "0", "--workers", "2",
     )  # fmt: skip
-
-
-def children(pid: int) -> set[int]:
-    """Those of a process that answer; spawning also leaves a tracker of resources."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in found if "spawn_main" in command_of(int(child))}
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
 
 
 @contextmanager
@@ -100,7 +88,7 @@ def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(
 ) -> None:
     failures: list[str] = []
     with served(*options) as (process, url):
-        before = children(process.pid)
+        before = set(children_of(process.pid))
         assert len(before) == 2
         with asking(url, failures) as answered:
             for victim in before:
@@ -109,7 +97,7 @@ def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(
                 os.kill(victim, signal.SIGKILL)
                 eventually(
                     lambda victim=victim: (  # type: ignore[misc]
-                        len(now := children(process.pid)) == 2 and victim not in now
+                        len(now := set(children_of(process.pid))) == 2 and victim not in now
                     )
                 )
                 seen = len(answered)
@@ -119,7 +107,7 @@ def test_a_killed_worker_costs_one_retry_at_most_and_is_replaced(
         record_figure("failed after one retry", len(failures))
         assert not failures
         assert set(answered) == {200}
-        assert not before & children(process.pid)
+        assert not before & set(children_of(process.pid))
         process.terminate()
         assert process.wait(timeout=40) == 0
 
@@ -140,7 +128,7 @@ def test_any_worker_counts_for_all_of_them_and_sees_what_is_written(
         weighed = {
             int(s.labels["pid"]) for s in memory.samples if s.name == "lorgnette_memory_bytes"
         }
-        assert children(process.pid) <= weighed
+        assert set(children_of(process.pid)) <= weighed
         fill(Path(options[1]), teacher, {"new": png(77)})
         written = time.monotonic()
         eventually(
@@ -154,7 +142,8 @@ def test_sigterm_refuses_new_connections_and_leaves_nobody_behind(
     options: tuple[str, ...],
 ) -> None:
     with served(*options) as (process, url):
-        workers = children(process.pid)
+        workers = children_of(process.pid)
+        assert len(workers) == 2
         process.terminate()
         assert process.wait(timeout=40) == 0
         with pytest.raises(httpx.ConnectError):
@@ -164,7 +153,8 @@ def test_sigterm_refuses_new_connections_and_leaves_nobody_behind(
 
 def test_workers_end_when_what_started_them_is_killed(options: tuple[str, ...]) -> None:
     with served(*options) as (process, _url):
-        workers = children(process.pid)
+        workers = children_of(process.pid)
+        assert len(workers) == 2
         process.kill()
         process.wait(timeout=40)
         eventually(lambda: not any("spawn_main" in command_of(worker) for worker in workers))
@@ -249,7 +239,7 @@ def test_a_second_worker_costs_little_of_the_index(
         for _ in range(12):
             assert httpx.post(f"{url}/search", json=query, timeout=60).status_code == 200
         shares = {}
-        for worker in children(process.pid):
+        for worker in set(children_of(process.pid)):
             memory = memory_of(worker)
             shares[worker] = memory["private"] / size
             assert memory["shared"] > 0.9 * size, "this worker has not mapped the index"
