@@ -24,6 +24,21 @@ TeacherOption = Annotated[
         "or its bundle (faster).",
     ),
 ]
+KeepOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        help="Where the teacher's vectors and the like are kept for other runs too [in --out].",
+    ),
+]
+MapsOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-maps",
+        help="Run the frozen stages once a view and keep their maps: several times as fast where "
+        "late stages alone are trained.",
+    ),
+]
 
 
 def whiten(config: ConfigArgument, *, data: DataOption, out: OutOption) -> None:
@@ -53,6 +68,8 @@ def train(
     data: DataOption,
     out: OutOption,
     teacher: TeacherOption = None,
+    keep: KeepOption = None,
+    keep_maps: MapsOption = False,
 ) -> None:
     """Train one network: a student in a teacher's space (role: query), or a teacher (gallery).
 
@@ -77,14 +94,20 @@ def train(
     from training.config import TrainConfig, load_config
     from training.provenance import shown
     from training.runtime import run
-    from training.student import make_student
+    from training.student import Kept, make_student
 
     settings = load_config(config, TrainConfig)
     taught = "" if teacher is None else f" --teacher {shown(teacher)}"
     command = f"lorgnette train {shown(config)} --data DATA{taught} --out {shown(out)}"
     with run(out, threads=settings.running.threads) as place:
         spec = make_student(
-            settings, root=data, teacher=teacher, out=out, command=command, place=place
+            settings,
+            root=data,
+            teacher=teacher,
+            out=out,
+            command=command,
+            place=place,
+            kept=Kept(keep, keep_maps),
         )
         if place.is_first:
             typer.echo(f"{out}: {spec.name}, speaks {spec.space.id}, {spec.space.dim} dimensions")

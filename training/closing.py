@@ -40,7 +40,11 @@ def closed(
     trained.eval()
     with first_alone(place):
         pooled = cached_pooled(
-            out / "pooled-trained", trained, views, spec=trained.network.input, running=running
+            lambda _: out / "pooled-trained",
+            trained,
+            views,
+            spec=trained.network.input,
+            running=running,
         )
     rows = np.concatenate([part for _, part in pooled.shards()])
     return whitened(trained, _learned(spec, rows, views.photographs.listing))

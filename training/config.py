@@ -55,14 +55,26 @@ class WhiteningSpec(Frozen):
 
 
 class TeacherConfig(Frozen):
-    """`lorgnette whiten`: a pretrained network with a whitening learned on unlabelled views."""
+    """`lorgnette whiten`: a pretrained network with a whitening learned on unlabelled views.
+
+    whitening: null, with model.head null: the pooled rows as they are, to compare with.
+    """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     model: Network
     data: Annotated[tuple[Source, ...], Field(min_length=1)]
     crops: Crops
-    whitening: WhiteningSpec
+    whitening: WhiteningSpec | None
     running: Running
+
+    @model_validator(mode="after")
+    def _whitening_has_a_layer(self) -> Self:
+        if (self.whitening is None) != (self.model.head is None):
+            raise ValueError(
+                "whitening: becomes the head, a linear layer: give both model.head and whitening, "
+                "or neither"
+            )
+        return self
 
 
 class HeadSpec(Frozen):
@@ -235,7 +247,7 @@ def load_config(path: Path, kind: type[Config]) -> Config:
     try:
         return kind.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        raise InvalidConfiguration(f"{path}: {'; '.join(_sentences(error))}") from error
+        raise InvalidConfiguration(f"{path}: {'; '.join(sentences_of(error))}") from error
 
 
 def config_sha256(config: BaseModel) -> str:
@@ -271,7 +283,7 @@ def _saved_sha256(path: Path) -> str:
         return "not known"
 
 
-def _sentences(error: ValidationError) -> list[str]:
+def sentences_of(error: ValidationError) -> list[str]:
     """One for each thing that is wrong, and none for a list that is short because of it."""
     found = error.errors(include_url=False)
     places = [".".join(map(str, e["loc"])) for e in found]

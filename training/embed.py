@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,16 @@ from training.data.shapes import Shapes
 from training.models.embedder import Embedder
 from training.models.frozen_norm import with_frozen_norms
 from training.progress import progress_bar
+from training.runtime import LOCK_NAME
 from training.space import embedder_sha256
 from training.teacher_encoder import TeacherEncoder
 
+Home = Callable[[Binding], Path]
+"""Where rows are kept, by what they are of: a run's own directory, or one that runs share."""
+
 
 def cached_embeddings(
-    directory: Path, teacher: TeacherEncoder, views: Views, *, running: Running
+    home: Home, teacher: TeacherEncoder, views: Views, *, running: Running
 ) -> RowCache:
     """The teacher's unit rows `[views, D]`, float16 on disk."""
     binding = Binding(
@@ -38,13 +44,13 @@ def cached_embeddings(
         dim=teacher.space.dim,
         dtype="float16",
     )
-    cache = RowCache(directory, binding)
-    _fill(cache, teacher.embed, views, running, size_px=teacher.size_px, task="teacher's vectors")
+    cache = RowCache(home(binding), binding)
+    fill(cache, teacher.embed, views, running, size_px=teacher.size_px, task="teacher's vectors")
     return cache
 
 
 def cached_pooled(
-    directory: Path, embedder: Embedder, views: Views, *, spec: InputSpec, running: Running
+    home: Home, embedder: Embedder, views: Views, *, spec: InputSpec, running: Running
 ) -> RowCache:
     """The unit rows before the head `[views, C]`, float32 on disk."""
     binding = Binding(
@@ -55,17 +61,17 @@ def cached_pooled(
         dim=embedder.pooled_dim,
         dtype="float32",
     )
-    cache = RowCache(directory, binding)
+    cache = RowCache(home(binding), binding)
     network = with_frozen_norms(embedder).to(memory_format=torch.channels_last)
 
-    place = next(network.parameters()).device
+    device = next(network.parameters()).device
 
     def pooled(images: Tensor) -> Vectors:
         with torch.inference_mode():
-            rows: Vectors = network.pooled(normalise(images.to(place), spec)).cpu().numpy()
+            rows: Vectors = network.pooled(normalise(images.to(device), spec)).cpu().numpy()
         return rows
 
-    _fill(cache, pooled, views, running, size_px=spec.size_px, task="pooled features")
+    fill(cache, pooled, views, running, size_px=spec.size_px, task="pooled features")
     return cache
 
 
@@ -118,7 +124,31 @@ def embed_whole(
     return np.concatenate(rows)
 
 
-def _fill(
+def fill(
+    cache: RowCache,
+    embed: Callable[[Tensor], Vectors],
+    views: Views,
+    running: Running,
+    *,
+    size_px: int,
+    task: str,
+) -> None:
+    """Embed the views whose rows are not in the cache yet, squashed to squares of size_px.
+
+    One process at a time fills a cache; another waits, and finds it filled.
+    """
+    with _one_at_a_time(cache.directory):
+        _fill_missing(cache, embed, views, running, size_px=size_px, task=task)
+
+
+@contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    with (directory / LOCK_NAME).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fill_missing(
     cache: RowCache,
     embed: Callable[[Tensor], Vectors],
     views: Views,

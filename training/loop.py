@@ -20,6 +20,7 @@ from training.course import Course
 from training.data.loader import Batch, batches
 from training.distributed import average_gradients
 from training.divergence import gradient_norm, require_finite_gradient, require_finite_loss
+from training.frozen_stages import MappedViews, after_frozen
 from training.lesson import Lesson
 from training.metrics import Log
 from training.models.embedder import Embedder
@@ -84,9 +85,10 @@ def fit(progress: Progress, lesson: Lesson, config: TrainConfig, desk: Desk) -> 
     They are the best judged ones, or the averaged ones, or the last.
     Raises `InvalidConfiguration` when the loss or the gradient stops being a number.
     """
-    network = Prepared(
-        trained_view(progress.student, config.optimiser), config.model.input, config.running.amp
-    )
+    view = trained_view(progress.student, config.optimiser)
+    if isinstance(lesson.views, MappedViews):
+        view = after_frozen(view, config.optimiser.frozen)
+    network = Prepared(view, config.model.input, config.running.amp)
     schedule, steps = config.schedule, lesson.course.steps
     with progress_bar() as bar:
         task = bar.add_task("training", total=steps, completed=progress.step)

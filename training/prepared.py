@@ -27,7 +27,10 @@ DTYPES: dict[Amp, torch.dtype] = {
 
 
 class Prepared(nn.Module):
-    """A network that takes uint8 `[N, 3, H, W]` and computes in the precision `amp` names."""
+    """A network that takes uint8 `[N, 3, H, W]` and computes in the precision `amp` names.
+
+    After its frozen stages it takes their maps, float32 `[N, C, h, w]`.
+    """
 
     def __init__(self, network: Embedder, spec: InputSpec, amp: Amp) -> None:
         super().__init__()
@@ -41,7 +44,9 @@ class Prepared(nn.Module):
         Raises `InvalidConfiguration` for a single image whose batch statistics are wanted.
         """
         place = next(self.network.parameters()).device
-        prepared = normalise(images.to(place), self.spec)
+        prepared = images.to(place, memory_format=torch.channels_last)
+        if not images.is_floating_point():
+            prepared = normalise(prepared, self.spec)
         with _precision(self.amp, place.type):
             rows = self._rows(prepared)
         if rows.dtype == torch.float32:

@@ -14,9 +14,10 @@ from training.checkpoint import Progress, load_checkpoint
 from training.closing import closed
 from training.config import TrainConfig, config_sha256, save_resolved
 from training.data.loader import Views
-from training.data.row_cache import RowCache
-from training.embed import cached_embeddings, cached_pooled
+from training.data.row_cache import RowCache, shared_place
+from training.embed import Home, cached_embeddings, cached_pooled
 from training.files import sha256_of
+from training.frozen_stages import mapped
 from training.head import solve_ridge
 from training.lesson import lesson_of
 from training.loop import CHECKPOINT_NAME, Desk, begin, fit
@@ -35,11 +36,27 @@ KEPT_NAME = "kept"
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What does not change while training is kept in `shared`, for other runs too.
+
+    shared: None: in the run's own directory.  has_maps: whether the maps of the frozen stages are
+    kept as well, and training begins there (`training.frozen_stages`): the same weights, but for
+    rounding.
+    """
+
+    shared: Path | None
+    has_maps: bool
+
+
+OWN = Kept(shared=None, has_maps=False)
+
+
+@dataclass(frozen=True)
 class Making:
     """A run: of what, from where, to where.
 
     teacher: for the role `query`.  weights: origin of the pretrained ones.  commit, command:
-    recorded with the model.
+    recorded with the model.  kept: where rows are.
     """
 
     config: TrainConfig
@@ -50,22 +67,39 @@ class Making:
     weights: str
     commit: str
     command: str
+    kept: Kept
+
+    def home(self, name: str) -> Home:
+        """Where the rows called `name` are kept."""
+        shared = self.kept.shared
+        if shared is None:
+            return lambda _: self.out / name
+        return lambda binding: shared_place(shared, binding)
 
 
 def make_student(
-    config: TrainConfig, *, root: Path, teacher: Path | None, out: Path, command: str, place: Place
+    config: TrainConfig,
+    *,
+    root: Path,
+    teacher: Path | None,
+    out: Path,
+    command: str,
+    place: Place,
+    kept: Kept = OWN,
+    material: Material | None = None,
 ) -> ModelSpec:
     """Cache the teacher's rows, solve the head, train the whole, save the model into `out`.
 
     root: the folder the sources are relative to.  teacher: a trained teacher or its bundle, for
-    the role `query` alone.  Interrupted, the same call goes on where it was.  Raises typed errors
-    for all that is wrong.
+    the role `query` alone.  kept: where what does not change is kept.  material: what the
+    configuration names below root, if it was found already.  Interrupted, the same call goes on
+    where it was.  Raises typed errors for all that is wrong.
     """
     encoder = _opened(config, teacher, place)
-    material = material_of(config, root)
+    material = material or material_of(config, root)
     student, weights = pretrained(config.model)
     commit = git_commit()
-    making = Making(config, out, place, encoder, material, weights, commit, command)
+    making = Making(config, out, place, encoder, material, weights, commit, command, kept)
     if place.is_first:
         save_resolved(config, out / "config.json", git_commit=commit)
     progress, final = _trained(student, making)
@@ -103,6 +137,9 @@ def _trained(student: Embedder, making: Making) -> tuple[Progress, State]:
     config, out, place, views = making.config, making.out, making.place, making.material.views
     student.to(place.device)
     targets = _targets(student, making)
+    if making.kept.has_maps:
+        with first_alone(place):
+            views = mapped(views, student, config, directory=making.kept.shared or out / "maps")
     lesson = lesson_of(student, views, targets, config, place=place)
     spread(student, place)
     spread(lesson.modules, place)
@@ -124,12 +161,12 @@ def _targets(student: Embedder, making: Making) -> RowCache | None:
     if teacher is None:
         return None
     with first_alone(making.place):
-        targets = cached_embeddings(making.out / "teacher", teacher, views, running=config.running)
+        targets = cached_embeddings(making.home("teacher"), teacher, views, running=config.running)
         if config.head is None:
             return targets
         shown = views.rounds(config.head.views_per_photograph)
         pooled = cached_pooled(
-            making.out / "pooled", student, shown, spec=config.model.input, running=config.running
+            making.home("pooled"), student, shown, spec=config.model.input, running=config.running
         )
     pairs = ((rows, targets.rows(numbers)) for numbers, rows in pooled.shards())
     solve_ridge(pairs, ridge=config.head.ridge).copy_into(student.linear)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.config import TeacherConfig, save_resolved
+from training.config import TeacherConfig, WhiteningSpec, save_resolved
 from training.data.catalogue import find_photographs
 from training.data.loader import Views
 from training.embed import cached_pooled
@@ -27,7 +27,8 @@ def make_teacher(config: TeacherConfig, *, root: Path, out: Path, command: str) 
     teacher, weights = pretrained(config.model)
     views = Views(find_photographs(root, config.data), config.crops)
     save_resolved(config, out / "config.json", git_commit=commit)
-    _whiten(teacher, views, config, out=out)
+    if config.whitening is not None:
+        _whiten(teacher, views, config, config.whitening, out=out)
     spec = spec_of(
         config,
         role="gallery",
@@ -42,13 +43,15 @@ def make_teacher(config: TeacherConfig, *, root: Path, out: Path, command: str) 
     return spec
 
 
-def _whiten(teacher: Embedder, views: Views, config: TeacherConfig, *, out: Path) -> None:
+def _whiten(
+    teacher: Embedder, views: Views, config: TeacherConfig, spec: WhiteningSpec, *, out: Path
+) -> None:
     """Learn the whitening on the views' pooled rows and fold it into the head."""
     pooled = cached_pooled(
-        out / "pooled", teacher, views, spec=config.model.input, running=config.running
+        lambda _: out / "pooled", teacher, views, spec=config.model.input, running=config.running
     )
     learn_whitening(
         np.concatenate([rows for _, rows in pooled.shards()]),
         dim=config.model.dim,
-        shrinkage=config.whitening.shrinkage,
+        shrinkage=spec.shrinkage,
     ).fold_into(teacher.linear)

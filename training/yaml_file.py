@@ -34,7 +34,7 @@ def read_yaml(path: Path) -> object:
         base = _load(below[-1])
         if not isinstance(base, dict):
             raise InvalidConfiguration(f"{below[-1]}: expected keys and values to extend")
-        said = {key: _merged(base.get(key), said.get(key, base.get(key))) for key in base | said}
+        said = {key: merged(base.get(key), said.get(key, base.get(key))) for key in base | said}
     return said
 
 
@@ -44,12 +44,13 @@ def _extended(path: Path, name: object) -> Path:
     return path.parent / name
 
 
-def _merged(base: object, top: object) -> object:
+def merged(base: object, top: object) -> object:
+    """Mappings key by key; anything else, and a mapping of another `name`, replaces the base."""
     if not isinstance(base, dict) or not isinstance(top, dict):
         return top
     if top.get("name") not in (None, base.get("name")):
         return top
-    return {key: _merged(base.get(key), top.get(key, base.get(key))) for key in base | top}
+    return {key: merged(base.get(key), top.get(key, base.get(key))) for key in base | top}
 
 
 def _load(path: Path) -> object:

@@ -28,7 +28,8 @@ AHEAD = 4
 class Batch:
     """Images and which of them are compared with what.
 
-    images: uint8 `[N, 3, H, W]`; H and W may differ between batches.  who: `[N]`, of the images.
+    images: uint8 `[N, 3, H, W]`; H and W may differ between batches.  With kept maps, what the
+    frozen stages make of them, float32 (`training.frozen_stages`).  who: `[N]`, of the images.
     With several processes `images` holds this one's share of the N.
     anchors: int64 `[A]`, which of the images are anchors.
     others: `[X]`, of the columns.  A student embeds them from the images: then `others is who`.
@@ -88,15 +89,18 @@ class Views:
         layout = order.choice.layout()
         height, width = joint_size(order.choice.aspect, size_px=order.size_px)
         rendered = layout.images[order.share(len(layout.images))]
-        images = [self._render(int(v), height=height, width=width) for v in rendered]
         who = self.identity(layout.images)
         return Batch(
-            images=torch.stack(images),
+            images=self.images(rendered, height=height, width=width),
             who=who,
             anchors=torch.from_numpy(layout.anchors),
             others=who if layout.others is None else self.identity(layout.others),
             used=torch.from_numpy(layout.used),
         )
+
+    def images(self, numbers: NDArray[np.int64], *, height: int, width: int) -> Tensor:
+        """Render views by number: uint8 `[N, 3, height, width]`."""
+        return torch.stack([self._render(int(v), height=height, width=width) for v in numbers])
 
     def _render(self, number: int, *, height: int, width: int) -> Tensor:
         paths = self.photographs.paths

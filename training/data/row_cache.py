@@ -30,12 +30,18 @@ class Binding(Frozen):
     and the way they are cropped.  count, dim: the array's shape.
     """
 
-    kind: Literal["embedding", "pooled"]
+    kind: Literal["embedding", "pooled", "maps"]
     network_sha256: str
     views_sha256: str
     count: int
     dim: int
     dtype: Literal["float16", "float32"]
+
+
+def shared_place(directory: Path, binding: Binding) -> Path:
+    """The directory inside `directory` for rows of this binding, and of no other."""
+    digest = sha256_of(binding.model_dump_json().encode())
+    return directory / f"{binding.kind}-{digest[:16]}"
 
 
 class RowCache:

@@ -92,35 +92,71 @@ def evaluate(
     Raises as `see_with_both` does, and `InvalidConfiguration` when no query has anything to find.
     """
     seen = see_with_both(teacher, student, protocol.paths, store)
-    classes = np.array([p.relative_to(protocol.folder).parts[0] for p in protocol.paths])
-    asking, held = (rows[seen.is_read[rows]] for rows in (protocol.queries, protocol.gallery))
-    alone = protocol.is_leave_one_out
-    same = relevance(classes[asking], classes[held], is_leave_one_out=alone)
-    matched: NDArray[np.bool_] = np.asarray(same.any(axis=1))
-    own = np.flatnonzero(matched) if alone else None
-
-    def scored(queries: Vectors, holds: Vectors) -> Score:
-        return score(queries[matched], holds[held], same[matched], own=own)
-
-    def aligned(asks: Vectors, holds: Vectors) -> Vectors:
-        return aligned_queries(asks, holds, asking=asking, held=held, is_leave_one_out=alone)
-
+    asked = asked_of(protocol, seen.is_read)
     pairings: dict[Pairing, tuple[Vectors, Vectors]] = {
         "teacher_to_teacher": (seen.teacher, seen.teacher),
         "student_to_student": (seen.student, seen.student),
         "student_to_teacher": (seen.student, seen.teacher),
     }
-    has_alignment = can_align(seen.student[held], seen.teacher[held], is_leave_one_out=alone)
+    has_alignment = can_align(
+        seen.student[asked.held],
+        seen.teacher[asked.held],
+        is_leave_one_out=protocol.is_leave_one_out,
+    )
     return Evaluation(
-        scores={name: scored(asks[asking], holds) for name, (asks, holds) in pairings.items()},
+        scores={name: asked.score(*pair) for name, pair in pairings.items()},
         aligned={
-            name: scored(aligned(*pair), pair[1])
-            for name, pair in pairings.items()
-            if has_alignment
+            name: asked.score_aligned(*pair) for name, pair in pairings.items() if has_alignment
         },
-        queries_without_match=int((~matched).sum()),
+        queries_without_match=int((~asked.matched).sum()),
         skipped=int((~seen.is_read).sum()),
     )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A protocol's questions, of the photographs that can be read.
+
+    asking `[Q]`, held `[G]`: rows of the protocol's paths.  same: bool `[Q, G]`, of one class.
+    matched: bool `[Q]`, the queries that have something to find: the others are not scored.
+    """
+
+    asking: NDArray[np.int64]
+    held: NDArray[np.int64]
+    same: NDArray[np.bool_]
+    matched: NDArray[np.bool_]
+    is_leave_one_out: bool
+
+    def score(self, asks: Vectors, holds: Vectors) -> Score:
+        """asks, holds: rows of all of the protocol's paths, by either side."""
+        return self._score(asks[self.asking], holds)
+
+    def score_aligned(self, asks: Vectors, holds: Vectors) -> Score:
+        """The same, with the queries mapped as `aligned_queries` does."""
+        mapped = aligned_queries(
+            asks,
+            holds,
+            asking=self.asking,
+            held=self.held,
+            is_leave_one_out=self.is_leave_one_out,
+        )
+        return self._score(mapped, holds)
+
+    def _score(self, queries: Vectors, holds: Vectors) -> Score:
+        own = np.flatnonzero(self.matched) if self.is_leave_one_out else None
+        return score(queries[self.matched], holds[self.held], self.same[self.matched], own=own)
+
+
+def asked_of(protocol: Protocol, is_read: NDArray[np.bool_]) -> Asked:
+    """The questions that are left when some photographs cannot be read.
+
+    is_read: `[P]`.  Raises `InvalidConfiguration` when no query has anything to find.
+    """
+    classes = np.array([p.relative_to(protocol.folder).parts[0] for p in protocol.paths])
+    asking, held = (rows[is_read[rows]] for rows in (protocol.queries, protocol.gallery))
+    alone = protocol.is_leave_one_out
+    same = relevance(classes[asking], classes[held], is_leave_one_out=alone)
+    return Asked(asking, held, same, np.asarray(same.any(axis=1)), alone)
 
 
 def relevance(asking: Classes, held: Classes, *, is_leave_one_out: bool) -> NDArray[np.bool_]:
