@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lorgnette.bundle import Bundle
 from lorgnette.encoder import GOLDEN_MIN_COSINE, INPUT_NAME, open_graph
 from lorgnette.errors import GoldenMismatch, InvalidInput
-from lorgnette.image import read_image
+from lorgnette.image import read_pixels
 from lorgnette.vectors import Vectors, unit_rows
 from service.bulk import shards
 from service.gallery.scan import Photograph, Skipped
@@ -63,7 +63,7 @@ class Worker:
     """Embeds shards with `threads` threads, each of which decodes a batch and then embeds it.
 
     So one thread's decoding overlaps with another's inference, and no thread waits for one of
-    another kind. Pixels come from `read_image` and `pre.onnx`, as an `Encoder`'s do.
+    another kind. Pixels come from `read_pixels` and `pre.onnx`, as an `Encoder`'s do.
 
     Raises `InvalidBundle` for a teacher without `net` and `pre`, `GoldenMismatch` when this
     machine does not reproduce its golden vectors.
@@ -112,7 +112,7 @@ class Worker:
                 raise Stopped
             try:
                 pixels.append(
-                    self.prepared(read_image(photo.path, max_pixels=self._work.max_pixels))
+                    self.prepared(read_pixels(photo.path, max_pixels=self._work.max_pixels))
                 )
             except InvalidInput as error:
                 skipped.append(Skipped(photo.id, str(error)))

@@ -14,7 +14,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from lorgnette.errors import ImageTooLarge, InvalidImage
-from lorgnette.image import EXTENSIONS, MAX_PIXELS, MIN_SIDE_PX, read_image, upright_size
+from lorgnette.image import (
+    EXTENSIONS,
+    MAX_PIXELS,
+    MIN_SIDE_PX,
+    read_image,
+    read_pixels,
+    upright_size,
+)
 from tests.sdk.icc import ADOBE, P3, profile
 
 ORIENTATION = 0x0112
@@ -335,6 +342,15 @@ def test_the_pixels_are_the_callers_to_change() -> None:
     found = read_image(encoded(PHOTO, "PNG"))
     assert found.flags.writeable
     assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_who_only_looks_gets_the_same_pixels(mode: str) -> None:
+    content = encoded(PHOTO.convert(mode), "PNG")
+    found = read_pixels(content)
+    np.testing.assert_array_equal(found, read_image(content))
+    assert found.flags.c_contiguous
+    assert not found.flags.writeable
 
 
 def test_every_listed_extension_is_of_a_format_that_is_read(tmp_path: Path) -> None:

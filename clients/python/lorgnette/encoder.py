@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lorgnette.bundle import Bundle
 from lorgnette.errors import GoldenMismatch, InvalidBundle, InvalidImage
-from lorgnette.image import MAX_PIXELS, ImageSource, read_image
+from lorgnette.image import MAX_PIXELS, ImageSource, read_pixels
 from lorgnette.manifest import Space, Variant
 from lorgnette.processor import fast_variant, has_int8_dot_product
 from lorgnette.vectors import unit_rows
@@ -68,7 +68,7 @@ class Encoder:
 
         Raises `InvalidImage` (or `ImageTooLarge`) for a photograph that cannot be read.
         """
-        return self.encode_pixels(read_image(image, max_pixels=self._max_pixels))
+        return self.encode_pixels(read_pixels(image, max_pixels=self._max_pixels))
 
     def encode_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed decoded pixels, uint8 sRGB `[H, W, 3]`: the unit row `[D]`."""

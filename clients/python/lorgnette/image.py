@@ -69,6 +69,11 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     Raises `ImageTooLarge` before decoding when the header states more than `max_pixels`, and
     `InvalidImage` for anything else that is not one complete still image of a supported format.
     """
+    return read_pixels(source, max_pixels=max_pixels).copy()
+
+
+def read_pixels(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """As `read_image`, but read-only: for who only looks, without a copy of its own."""
     name = _name_of(source)
     with _named_errors(name, max_pixels), _opened(source) as image:
         _refuse(image, name=name, max_pixels=max_pixels)
@@ -153,7 +158,8 @@ def _to_srgb_array(image: Image.Image) -> NDArray[np.uint8]:
         image = _over_white(image)
     if profile:
         image = _profile_to_srgb(image, profile)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    # `convert` copies an image that is RGB already.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
