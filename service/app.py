@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from lorgnette.wire import ReindexRequest, SearchRequest
@@ -26,6 +27,7 @@ from service.api import (
     thumbnails,
 )
 from service.api.body import BodyLimit
+from service.api.direct import Direct
 from service.api.item_bodies import BatchBody, ItemBody
 from service.api.page import Page
 from service.api.snapshots import SnapshotBody
@@ -80,6 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # `RequestTelemetry` and `RequestSpans` do it; looking for it takes time of every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = state = ServiceState(
@@ -117,6 +121,9 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings, state: ServiceState) -> None:
     # The last one added is the outermost.
+    app.add_middleware(
+        Direct, routes=[route for route in search.router.routes if isinstance(route, APIRoute)]
+    )
     app.add_middleware(
         BodyLimit,
         default=settings.max_body_bytes,

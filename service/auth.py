@@ -6,12 +6,12 @@ import hmac
 from datetime import UTC, datetime
 
 from pydantic import SecretStr
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from lorgnette.errors import Forbidden, Unauthorized
 from service.api.problems import problem_response
+from service.headers import header_of
 from service.keys import KeyFile, KeyRecord, digest_of, id_in
 from service.scopes import Scope
 from service.settings import Settings, is_loopback
@@ -102,7 +102,7 @@ class LocalNamesOnly:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
         if scope["type"] == "http":
-            name = _host_name(Headers(scope=scope).get("host", ""))
+            name = _host_name(header_of(scope, b"host"))
             if name not in self._names:
                 refusal = Forbidden(
                     "a service without keys answers to localhost only, not to the Host name of "

@@ -91,6 +91,7 @@ class KeyFile:
 
     def __init__(self, data: Path) -> None:
         self._data = data
+        self._path = data / KEYS_NAME
         self._seen: tuple[int, int, int] | None = None
         self._records: Mapping[str, KeyRecord] = {}
 
@@ -99,7 +100,7 @@ class KeyFile:
 
         Raises `InvalidGallery` for a file that cannot be read: then no key is known good.
         """
-        path = self._data / KEYS_NAME
+        path = self._path
         try:
             stat = path.stat()
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -159,7 +160,7 @@ class KeyFile:
             yield records
             content = seal(_Keys(keys=tuple(records.values())).model_dump_json())
             with disk_errors(self._data):
-                durable.replace_file(self._data / KEYS_NAME, content)
+                durable.replace_file(self._path, content)
 
 
 def _now() -> datetime:

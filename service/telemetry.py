@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import time
-import uuid
 from contextvars import ContextVar
 from pathlib import Path
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lorgnette._log_lines import given
 from service.api.problems import problem_response
+from service.headers import header_of
 from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class RequestTelemetry:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _chosen_id(Headers(scope=scope).get(REQUEST_ID_HEADER, ""))
+        request_id = _chosen_id(header_of(scope, _REQUEST_ID_NAME))
         scope.setdefault("state", {})["request_id"] = request_id
         token = _request_id.set(request_id)
         watched = _WatchedSend(send, request_id=request_id)
@@ -141,7 +141,7 @@ class _WatchedSend:
 
 def _chosen_id(offered: str) -> str:
     """The caller's id when it is a plain one, so that a trace can be followed; else a new one."""
-    return offered if _REQUEST_ID_PATTERN.fullmatch(offered) else uuid.uuid4().hex
+    return offered if _REQUEST_ID_PATTERN.fullmatch(offered) else os.urandom(16).hex()
 
 
 def _log_request(scope: Scope, *, status: int | None, took_s: float) -> None:

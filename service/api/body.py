@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +18,7 @@ from service.api.problems import (
     invalid_request,
     problem_response,
 )
+from service.headers import header_of
 
 BODY_TIMEOUT_S = 60.0
 """Long enough for a photograph over a bad connection, short enough to free its place."""
@@ -46,7 +46,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._limit_of(scope["path"])
-        stated = Headers(scope=scope).get("content-length", "0")
+        stated = header_of(scope, b"content-length") or "0"
         # No server in front of us lets a malformed one through; then the count below decides.
         if stated.isdecimal() and int(stated) > limit:
             await problem_response(scope, _too_large(limit))(scope, receive, send)
@@ -103,7 +103,7 @@ def media_type(request: Request, *taken: str) -> str:
     A web page of another origin cannot send such a type without asking first (CORS), and unless
     the settings name the page this service says no: so it can make no browser press these buttons.
     """
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    sent = header_of(request.scope, b"content-type").partition(";")[0].strip().lower()
     if sent not in taken:
         raise UnsupportedMediaType(
             f"expected Content-Type {' or '.join(taken)}, found {sent[:_SHOWN_CHARS] or 'none'!r}: "

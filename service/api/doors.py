@@ -12,6 +12,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from lorgnette.errors import NotFound
 from lorgnette.text import quoted
+from service.headers import header_of
 from service.scopes import Scope
 from service.state import Opened, state_of
 
@@ -60,7 +61,7 @@ class SearchRoute(APIRoute):
         endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
 
         async def handler(request: Request) -> Response:
-            offered = request.headers.get("authorization")
+            offered = header_of(request.scope, b"authorization")
             scheme, token = get_authorization_scheme_param(offered)
             is_bearer = scheme.lower() == "bearer" and token
             _enter(request, token if is_bearer else None, Scope.SEARCH)

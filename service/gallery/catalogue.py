@@ -224,7 +224,7 @@ class Catalogue:
                 (json.dumps(list(keys)),),
             ).fetchall()
         return {
-            key: Item(key=key, id=item_id, source=source, metadata=from_json(metadata))
+            key: Item(key, item_id, source, from_json(metadata))
             for key, item_id, source, metadata in rows
         }
 

@@ -124,17 +124,18 @@ class GenerationPart:
         # So many of the fetched are expected to live.
         expected = wanted if is_selecting else int(wanted * total / self.count)
         fetch = min(total, expected + _SLACK)
-        while len(done) < len(rows):
-            waiting = [n for n in range(len(rows)) if n not in done]
+        waiting, asked = list(range(len(rows))), rows
+        while waiting:
             scores, positions = (
-                index.search_among(rows[waiting], k=fetch, is_wanted=~self.is_dead)
+                index.search_among(asked, k=fetch, is_wanted=~self.is_dead)
                 if is_selecting
-                else index.search(rows[waiting], k=fetch)
+                else index.search(asked, k=fetch)
             )
             for n, row_scores, row_positions in zip(waiting, scores, positions, strict=True):
                 if fetch == total or self._suffices(row_scores, row_positions, wanted=wanted):
                     done[n] = self._ranked(rows[n], row_scores, row_positions, k=wanted)
-            fetch = min(total, 4 * fetch)
+            waiting = [n for n in waiting if n not in done]
+            fetch, asked = min(total, 4 * fetch), rows[waiting]
         return [done[n] for n in range(len(rows))]
 
     def _suffices(self, scores: Scores, positions: NDArray[np.int64], *, wanted: int) -> bool:
@@ -144,7 +145,7 @@ class GenerationPart:
         if len(living) < wanted:
             return False
         # What was not fetched is no better than the last: is that surely worse than the k-th?
-        return not self.generation.index.is_exact or bool(scores[-1] < living[wanted - 1] - MARGIN)
+        return not self.is_exact or bool(scores[-1] < living[wanted - 1] - MARGIN)
 
     def _ranked(
         self, query: NDArray[np.float32], scores: Scores, positions: NDArray[np.int64], *, k: int
@@ -153,7 +154,7 @@ class GenerationPart:
             found = positions >= 0
             found[found] = ~self.is_dead[positions[found]]
             scores, positions = scores[found], positions[found]
-        if self.generation.index.is_exact:
+        if self.is_exact:
             scores = exact_scores(query, self.generation.index.rows_at(positions))
         else:
             scores = scores.clip(-1.0, 1.0)

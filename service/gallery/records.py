@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,7 @@ class Stamp:
     mtime_ns: int
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A live item. key: never used twice; source: the file it was embedded from, or empty."""
 
     key: int

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +32,7 @@ from service.gallery.stored import rows_in
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A result. key: of the item; score: cosine in [-1, 1]."""
 
     key: int
@@ -93,10 +93,7 @@ class Snapshot:
             scores = np.concatenate([rankings[n][0] for rankings in found])
             keys = np.concatenate([rankings[n][1] for rankings in found])
             best = ranked(scores, keys, k=k)
-        return [
-            Found(key=key, score=score)
-            for score, key in zip(best[0].tolist(), best[1].tolist(), strict=True)
-        ]
+        return list(map(Found, best[1].tolist(), best[0].tolist()))
 
 
 class _Follower:
