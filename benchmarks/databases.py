@@ -77,7 +77,7 @@ def main() -> None:
 @contextmanager
 def _ours(folder: Path, rows: common.Rows) -> Iterator[Ask]:
     space = serving.filled(folder, rows, factory="Flat")
-    with serving.serving(folder) as url, Client(url) as client:
+    with serving.serving(folder) as served, Client(served.url) as client:
 
         def ask(query: common.Rows) -> list[int]:
             answer = client.search_vectors(query[None], space=space, k=common.K)

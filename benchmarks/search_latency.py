@@ -2,29 +2,32 @@
 
     .venv/bin/python benchmarks/search_latency.py [--small] [--json FILE]
 
-FAISS in this process is the floor. The service is asked by prepared bytes (what the server itself
-costs): JSON of numbers, JSON of base64, and raw; then through the SDK; and its `/healthz`, which
-searches nothing. They take turns with the same query.
+FAISS in this process is the floor. The service is asked over a socket with prepared bytes, as JSON
+of numbers, JSON of base64 and raw, so that no client's cost is in it; then through the SDK; and
+its `/healthz`, which searches nothing. What HTTP costs in Python at the least is said by a bare
+ASGI application under the same server: it reads the same requests and answers with as many bytes;
+or it asks FAISS in its event loop, and checks and describes nothing. All take turns with the same
+query.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import httpx
-
-from benchmarks import common, serving
+from benchmarks import bare, common, serving
+from benchmarks.calling import Wire, http_request, raw_search
 from benchmarks.index import flat_of
 from lorgnette import Client
-from lorgnette.vectors import to_base64
+from lorgnette.vectors import to_base64, to_bytes
 
-FLOOR = "FAISS in process"
+FLOOR, LEAST = "FAISS in process", "bare ASGI, raw float32, FAISS in its loop"
+_OCTETS, _JSON = "application/octet-stream", "application/json"
 
 
 def main() -> None:
@@ -35,58 +38,76 @@ def main() -> None:
         folder = Path(name)
         space = serving.filled(folder, rows, factory="Flat")
         index = flat_of(rows)
-        with serving.serving(folder) as url, asyncio.Runner() as runner:
-            wire = runner.run(serving.Wire.open(url))
-            forms = {form: _framed(url, space.id, queries, form) for form in _FORMS}
-
-            def asked(form: str) -> common.Call:
-                return lambda n: runner.run(wire.ask(forms[form][n]))
-
-            with Client(url) as client, httpx.Client(base_url=url) as http:
-                figures = common.interleaved(
-                    {
-                        FLOOR: lambda n: index.search(queries[n : n + 1], common.K),
-                        **{f"POST /search, {form}": asked(form) for form in forms},
-                        "POST /search through the SDK": lambda n: client.search_vectors(
-                            queries[n : n + 1], space=space, k=common.K
-                        ),
-                        "GET /healthz through httpx": lambda _: http.get("/healthz"),
-                    },
-                    rounds=rounds,
-                )
+        with (
+            serving.serving(folder) as served,
+            bare.serving(folder, rows) as least,
+            Client(served.url) as client,
+        ):
+            calls: dict[str, common.Call] = {
+                FLOOR: lambda n: index.search(queries[n : n + 1], common.K),
+                **_bare_calls(least, space.id, queries),
+                **_calls(served.url, space.id, queries),
+                "POST /search through the SDK": lambda n: client.search_vectors(
+                    queries[n : n + 1], space=space, k=common.K
+                ),
+            }
+            figures = common.interleaved(calls, rounds=rounds)
     over = {who: row["p50_ms"] - figures[FLOOR]["p50_ms"] for who, row in figures.items()}
     common.told(
-        [{"who": who, **row, "over_floor_ms": over[who]} for who, row in figures.items()],
+        [
+            {"who": who, **row, "over_floor_ms": over[who] if "search" in who.lower() else ""}
+            for who, row in figures.items()
+        ],
         options,
         targets=[
-            common.at_most(f"{form}, ms over the floor", over[f"POST /search, {form}"], bound)
+            common.at_most(
+                f"{form}, ms over the floor (the bare application: {over[LEAST]:.2f})",
+                over[f"POST /search, {form}"], bound,
+            )
             for form, bound in (("JSON numbers", 0.30), ("raw float32", 0.25))
         ],
         gallery=f"{count} x {common.DIM}, Flat, k = {common.K}, one query at a time",
         rounds=rounds,
-    )
+    )  # fmt: skip
 
 
-_FORMS = ("JSON numbers", "JSON base64", "raw float32")
+def _calls(url: str, space: str, queries: common.Rows) -> dict[str, common.Call]:
+    """The service asked in every form, and its `/healthz`."""
+    packed = [{"dtype": "f32", "data": to_base64(query[None], dtype="f32")} for query in queries]
+    host = url.partition("://")[2]
+    return {
+        "POST /search, JSON numbers": _asking(url, _of_json(url, space, _numbers(queries))),
+        "POST /search, JSON base64": _asking(url, _of_json(url, space, packed)),
+        "POST /search, raw float32": _asking(url, [raw_search(url, space, q) for q in queries]),
+        "GET /healthz": _asking(
+            url, [f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()] * len(queries)
+        ),
+    }
 
 
-def _framed(url: str, space: str, queries: common.Rows, form: str) -> list[bytes]:
-    """Each query as the bytes of a request."""
-    if form == "raw float32":
-        return [serving.raw_search(url, space, query) for query in queries]
-    bodies = [
-        {"dtype": "f32", "data": to_base64(q[None], dtype="f32")}
-        if form == "JSON base64"
-        else [q.tolist()]
-        for q in queries
-    ]
+def _bare_calls(url: str, space: str, queries: common.Rows) -> dict[str, common.Call]:
+    raw = [to_bytes(query[None], dtype="f32") for query in queries]
+    asked = [http_request(url, bare.FAISS_PATH, kind=_OCTETS, body=body) for body in raw]
+    return {
+        "bare ASGI, JSON numbers only read": _asking(url, _of_json(url, space, _numbers(queries))),
+        LEAST: _asking(url, asked),
+    }
+
+
+def _asking(url: str, requests: Sequence[bytes]) -> common.Call:
+    wire = Wire(url)
+    return lambda n: wire.ask(requests[n])
+
+
+def _numbers(queries: common.Rows) -> list[list[list[float]]]:
+    return [[query.tolist()] for query in queries]
+
+
+def _of_json(url: str, space: str, vectors: Sequence[object]) -> list[bytes]:
+    bodies = ({"space": space, "vectors": rows, "k": common.K} for rows in vectors)
     return [
-        serving.http_request(
-            url, "/search", kind="application/json",
-            body=json.dumps({"space": space, "vectors": body, "k": common.K}).encode(),
-        )
-        for body in bodies
-    ]  # fmt: skip
+        http_request(url, "/search", kind=_JSON, body=json.dumps(body).encode()) for body in bodies
+    ]
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def _run(code: str, *arguments: str) -> str:
 
 
 def _answered(folder: Path) -> None:
-    with serving.serving(folder) as url:
-        httpx.get(f"{url}/readyz").raise_for_status()
+    with serving.serving(folder) as served:
+        httpx.get(f"{served.url}/readyz").raise_for_status()
 
 
 def _mapped(folder: Path, count: int, *, rounds: int) -> dict[str, Any]:
