@@ -55,7 +55,7 @@ demo: install-demo page-if-node ## Index a gallery, start the service, ask it th
 demo-check: install-demo ## The same, then exit: 0 only if every query found its photo
 	@$(DEMO_BIN)/lorgnette demo --check $(DEMO_ARGUMENTS)
 
-page: ## Build the web page that the service shows at / (needs Node 20)
+page: ## Build the web page that the service shows at / (needs Node 20.12)
 	@clients/page/build.sh
 
 page-if-node:
@@ -118,8 +118,8 @@ models: install ## Train and export both shipped bundles again: make models DATA
 
 clean: ## Remove both virtual environments, caches and the demo's data; keeps runs and models
 	rm -rf $(VENV) $(DEMO_VENV) '$(DEMO_DATA)' .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache .grimp_cache build dist clients/js/node_modules clients/js/build \
-		clients/js/dist
+		.hypothesis .import_linter_cache .grimp_cache build dist \
+		$(foreach package,clients/js clients/page,$(addprefix $(package)/,node_modules build dist))
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/.installed: $(REQUIREMENTS)

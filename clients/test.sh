@@ -5,11 +5,11 @@ set -eu
 cd "$(dirname "$0")"
 
 if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
-    echo "JavaScript tests: skipped, there is no Node on this machine (install Node 20 or newer, with npm)"
+    echo "JavaScript tests: skipped, there is no Node on this machine (install Node 20.12 or newer, with npm)"
     exit 0
 fi
-if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 11) ? 0 : 1)'; then
-    echo "JavaScript tests: skipped, this is Node $(node --version), and Node 20.11 or newer is needed"
+if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 12) ? 0 : 1)'; then
+    echo "JavaScript tests: skipped, this is Node $(node --version), and Node 20.12 or newer is needed"
     exit 0
 fi
 

@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 
 if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1 ||
-    ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)'; then
-    echo "the web page is not built: that needs Node 20 or newer, with npm" >&2
+    ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 12) ? 0 : 1)'; then
+    echo "the web page is not built: that needs Node 20.12 or newer, with npm" >&2
     exit 3
 fi
 if [ -f dist/index.html ] &&

@@ -120,7 +120,7 @@ class Report:
         if (defaults.PAGE / defaults.PAGE_INDEX).is_file():
             self._say(f"Search with your own photograph: open [bold]{url}[/] in a browser")
         else:
-            self._say("Its web page is not built: that needs Node 20 or newer, then `make page`")
+            self._say("Its web page is not built: that needs Node 20.12 or newer, then `make page`")
         self.command(["search", str(photo), "--server", url, "--bundle", str(student)])
 
     def interrupted(self) -> None:

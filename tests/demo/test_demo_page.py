@@ -32,4 +32,4 @@ def test_a_page_that_is_not_built_is_told_with_what_it_needs(
     monkeypatch.chdir(tmp_path)
     text = said(capsys)
     assert "in a browser" not in text
-    assert "needs Node 20 or newer" in text
+    assert "needs Node 20.12 or newer" in text

@@ -155,7 +155,7 @@ def test_the_image_s_own_page_is_built_and_shown(
 ) -> None:
     """The page stage's COPY and RUN, outside of Docker; needs Node and a registry of packages."""
     if shutil.which("npm") is None:
-        pytest.skip("needs npm: install Node 20 or newer")
+        pytest.skip("needs npm: install Node 20.12 or newer")
     place = tmp_path
     ignored = shutil.ignore_patterns("node_modules", "build", "dist")
     for name, rest in stages()[1]:
