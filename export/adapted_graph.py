@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from export.graph import with_fp16_storage
+from export.graph import copy_of, with_fp16_storage
 from export.portable import OUTPUT_NAME
 from lorgnette.alignment import Alignment
 from lorgnette.vectors import Vectors, unit_rows
@@ -39,8 +39,7 @@ class Adaptation:
 
 def with_adaptation(model: onnx.ModelProto, adaptation: Adaptation) -> onnx.ModelProto:
     """An encoder, or a `net`, whose rows are adapted; everything before is what it was."""
-    adapted = onnx.ModelProto()
-    adapted.CopyFrom(model)
+    adapted = copy_of(model)
     graph = adapted.graph
     plain = "adapt.plain"
     for node in graph.node:

@@ -19,7 +19,7 @@ of the preprocessing, bounds, epsilons, narrow biases) are among them."""
 
 def without_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
     """Without the exporter's notes: source paths, stack traces, hundreds of kilobytes."""
-    bare = _copy_of(model)
+    bare = copy_of(model)
     graph = bare.graph
     bare.doc_string = graph.doc_string = ""
     del bare.metadata_props[:]
@@ -38,7 +38,7 @@ def without_expand(model: onnx.ModelProto) -> onnx.ModelProto:
     `torch.nn.functional.normalize` leaves Shape → Concat → Expand → Div: the only arithmetic with
     shapes in the graph, which accelerators want static.
     """
-    lean = _copy_of(model)
+    lean = copy_of(model)
     expanded = {node.output[0]: node.input[0] for node in lean.graph.node if _is(node, "Expand")}
     for node in lean.graph.node:
         if _is(node, "Div") and node.input[1] in expanded:
@@ -48,7 +48,7 @@ def without_expand(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
     """With the first dimension of every input and output fixed."""
-    fixed = _copy_of(model)
+    fixed = copy_of(model)
     for value in (*fixed.graph.input, *fixed.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = batch
     del fixed.graph.value_info[:]
@@ -65,7 +65,7 @@ def with_fp16_storage(
     Half the bytes; the arithmetic stays float32. Runtimes fold the casts when they open the file.
     An initialiser with a value beyond float16's range stays as it is.
     """
-    halved = _copy_of(model)
+    halved = copy_of(model)
     initializers, casts = [], []
     for entry in halved.graph.initializer:
         half = None if entry.name in keep else _as_fp16(entry)
@@ -114,7 +114,8 @@ def _is(node: onnx.NodeProto, op_type: str) -> bool:
     return bool(node.op_type == op_type)
 
 
-def _copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model of its own, to be changed."""
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     return copied

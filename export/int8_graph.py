@@ -23,7 +23,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from export.graph import with_fp16_storage, without_metadata
+from export.graph import copy_of, with_fp16_storage, without_metadata
 from export.samples import Pixels
 from lorgnette.encoder import INPUT_NAME
 from lorgnette.errors import InvalidBundle
@@ -121,10 +121,8 @@ def with_int8(
     model: onnx.ModelProto, ranges: TensorsData, nodes: Collection[str]
 ) -> onnx.ModelProto:
     """Quantise the named nodes; float32 elsewhere, in storage too."""
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
     quantiser = QDQQuantizer(
-        onnx.shape_inference.infer_shapes(copied),
+        onnx.shape_inference.infer_shapes(model),
         True,  # per channel: with one scale for a whole tensor the rows are useless
         False,
         QuantType.QInt8,
@@ -149,8 +147,7 @@ def with_small_storage(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Both are turned into float32 when the file is opened, by nodes that every runtime folds.
     """
-    small = onnx.ModelProto()
-    small.CopyFrom(model)
+    small = copy_of(model)
     heads = {
         node.input[1]: bool(helper.get_node_attr_value(node, "transB"))
         for node in small.graph.node

@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 from pydantic import JsonValue
 
+from export.graph import copy_of
 from export.int8_graph import (
     Parts,
     parts_of,
@@ -144,8 +145,7 @@ def _resized(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Pixels]:
     resize = next((node for node in model.graph.node if node.op_type == "Resize"), None)
     if resize is None:
         raise InvalidBundle("the graph has no Resize, expected the encoder `lorgnette export` made")
-    wider = onnx.ModelProto()
-    wider.CopyFrom(model)
+    wider = copy_of(model)
     del wider.graph.output[:]
     wider.graph.output.append(
         helper.make_tensor_value_info(resize.output[0], TensorProto.UINT8, [1, 3, "S", "S"])
