@@ -73,17 +73,21 @@ def _prepare(copy: Path, prepared: Path, catalogue: Catalogue) -> None:
             ).fetchone()
             connection.execute("DELETE FROM main.sqlite_sequence WHERE name = 'items'")
             connection.execute("INSERT INTO main.sqlite_sequence VALUES ('items', ?)", (last or 0,))
-            connection.execute("DELETE FROM jobs")
-            connection.execute("INSERT INTO jobs SELECT * FROM live.jobs")
-            # A reindex is answered with its job: such answers stay where their jobs do.
-            connection.execute("DELETE FROM main.answers WHERE route = ?", (REINDEX_ROUTE,))
-            connection.execute(
-                "INSERT INTO main.answers SELECT * FROM live.answers WHERE route = ?",
-                (REINDEX_ROUTE,),
-            )
+            _keep_jobs(connection)
         connection.execute("DETACH live")
         # One file, without a log beside it.
         connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def _keep_jobs(connection: sqlite3.Connection) -> None:
+    """The jobs of `live`, and the answers to who started them: each is the id of its job."""
+    connection.execute("DELETE FROM main.jobs")
+    connection.execute("INSERT INTO main.jobs SELECT * FROM live.jobs")
+    reindexes = (REINDEX_ROUTE,)
+    connection.execute("DELETE FROM main.answers WHERE route = ?", reindexes)
+    connection.execute(
+        "INSERT INTO main.answers SELECT * FROM live.answers WHERE route = ?", reindexes
+    )
 
 
 def _bring_back_sources(directory: Path, manifest: SnapshotManifest, data: Path) -> None:
