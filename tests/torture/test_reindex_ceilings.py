@@ -20,7 +20,8 @@ from service.gallery import footprint, generations
 from service.gallery.build import index_folder
 from service.gallery.catalogue import Catalogue
 from service.gallery.snapshot import LiveGallery
-from service.jobs import ReindexPlan, get_job
+from service.jobs import get_job
+from service.reindex_plan import ReindexPlan
 from tests.service.commands import ROOT, command_line
 from tests.service.gallery_rows import fill, names_in, unit_rows
 from tests.service.photographs import write_photographs

@@ -20,7 +20,8 @@ from service.gallery.catalogue import Catalogue
 from service.gallery.records import Put, Stamp
 from service.gallery.snapshot import LiveGallery
 from service.gallery.steering import retire
-from service.jobs import ReindexPlan, get_job
+from service.jobs import get_job
+from service.reindex_plan import ReindexPlan
 from tests.service.commands import ROOT
 from tests.service.gallery_rows import brute_force, unit_rows
 from tests.service.photographs import write_photographs
