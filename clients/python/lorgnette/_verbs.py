@@ -22,11 +22,15 @@ from lorgnette.exit_codes import INTERRUPTED
 GROUP = "lorgnette.commands"
 
 
-def add_verbs(app: typer.Typer) -> None:
-    """Add every installed verb, in the order its distribution lists them."""
+def add_verbs(app: typer.Typer, called: str | None) -> None:
+    """Add every installed verb, in the order its distribution lists them.
+
+    called: the verb or group that the command line names; then only it is loaded, if there is one.
+    """
     groups: dict[str, typer.Typer] = {}
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    for name, entry in found.items():
+    named = {name: entry for name, entry in found.items() if name.partition(".")[0] == called}
+    for name, entry in (named or found).items():
         group, _, verb = name.rpartition(".")
         if group and group not in groups:
             groups[group] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

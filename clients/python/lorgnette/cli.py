@@ -66,8 +66,14 @@ def encode(
         write_whole(out, content)
 
 
-def build_app() -> typer.Typer:
-    """The command with every verb that is installed."""
+_VERBS = (search, encode, pull, models, rollback, sign, release, edge)
+
+
+def build_app(called: str | None = None) -> typer.Typer:
+    """The command with every verb that is installed, or of other distributions with `called` only.
+
+    called: the first word of the command line, if it has one.
+    """
     app = typer.Typer(
         name="lorgnette",
         add_completion=False,
@@ -77,9 +83,10 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_lorgnette)
-    for verb in (search, encode, pull, models, rollback, sign, release, edge):
+    for verb in _VERBS:
         app.command()(interruptible(verb))
-    add_verbs(app)
+    if called not in {verb.__name__ for verb in _VERBS}:
+        add_verbs(app, called)
     return app
 
 
@@ -87,7 +94,7 @@ def main() -> None:
     """Run the command. Exit code 2 for what the caller can mend, 130 for Ctrl-C, else 1."""
     show_warnings()
     try:
-        build_app()()
+        build_app(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
     except LorgnetteError as error:
         complain(error)
         sys.exit(BAD_INPUT if isinstance(error, InvalidInput | InvalidConfiguration) else FAILED)
