@@ -1,7 +1,7 @@
 """The right index without thinking: `auto` chooses a factory and tunes what it chose.
 
-Small galleries are compared whole. From some 50,000 rows a scan of 4-bit codes finds candidates,
-which are compared again by finer copies of their rows; from some 400,000 only the nearest lists
+Small galleries are compared whole. From some 10,000 rows a scan of 4-bit codes finds candidates,
+which are compared again by finer copies of their rows; from some 200,000 only the nearest lists
 are scanned. The finer copies are 8-bit where the wanted recall can be had by them, else 16-bit.
 How many lists and candidates is found by asking the rows that were held back from training.
 """
@@ -19,6 +19,7 @@ from service.gallery import faiss_index, footprint, tuning
 from service.gallery.generations import AUTO, Trial, Tuning
 from service.gallery.index import Index
 from service.gallery.index_cost import cost_of
+from service.gallery.lists import centres
 from service.gallery.recipes import FLAT_ROWS, coded_factory, training_rows
 from service.gallery.sample import Sample
 
@@ -99,4 +100,4 @@ def _recipes(
 
 def _coded(rows: Vectors, sample: Sample, *, factory: str) -> faiss_index.Index:
     training = partial(sample.others, rows, at_most=training_rows(len(rows)))
-    return faiss_index.build(rows, factory=factory, training=training)
+    return faiss_index.build(rows, factory=factory, training=training, centres=centres)

@@ -183,17 +183,24 @@ def _selecting(index: Any, selector: object, *, share: float) -> object:
     return None
 
 
-def build(rows: Vectors, *, factory: str, training: Callable[[], Vectors] | None = None) -> Index:
+def build(
+    rows: Vectors,
+    *,
+    factory: str,
+    training: Callable[[], Vectors] | None = None,
+    centres: Callable[[Vectors, int], Vectors] | None = None,
+) -> Index:
     """Hold `[N, D]` rows, trained on them or on what `training` gives, `[M, D]`.
 
     training: called only for an index that learns from rows, and let go before any is added.
+    centres: finds those of an inverted index, so many among the rows to train on; None: FAISS does.
     factory: a FAISS factory string such as "Flat" or "IVF1024,PQ64x4fs,RFlat".
     Raises `InvalidConfiguration` when FAISS cannot build that from these rows, `NotEnoughMemory`.
     """
     index = made(factory, dim=rows.shape[1])
     try:
         if not index.is_trained:
-            index.train(rows if training is None else training())
+            _train(index, rows if training is None else training(), centres=centres)
         index.add(rows)
     except RuntimeError as error:
         raise InvalidConfiguration(
@@ -206,6 +213,16 @@ def build(rows: Vectors, *, factory: str, training: Callable[[], Vectors] | None
             'such as "SQ8", or a machine with more'
         ) from error
     return Index(index)
+
+
+def _train(
+    index: _Native, rows: Vectors, *, centres: Callable[[Vectors, int], Vectors] | None
+) -> None:
+    inverted = inverted_in(index)
+    if inverted is not None and centres is not None:
+        # FAISS trains no lists whose centres are all there.
+        inverted.quantizer.add(centres(rows, int(inverted.nlist)))
+    index.train(rows)
 
 
 def check_factory(factory: str, *, dim: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-FLAT_ROWS, _SCANNED_ROWS, _CODED_ROWS = 10_000, 50_000, 400_000
-"""Up to so many rows: as they are; all of them as fp16; all of them as 4-bit codes."""
+FLAT_ROWS, _SCANNED_ROWS = 10_000, 200_000
+"""Up to so many rows: as they are; all of them as 4-bit codes. A scan of 20,000 codes takes 1/40
+of what their fp16 rows take, and one of 200,000 as long as the lists of those."""
 
 _LEAST_DIM = 64
 """Shorter rows lose too much as 4-bit codes, and are quick to compare."""
@@ -19,7 +20,7 @@ _TRAINING_CODES = 65_536
 
 def coded_factory(count: int, *, dim: int) -> str:
     """The part that finds candidates by 4-bit codes; empty for a gallery that needs none."""
-    if count <= _SCANNED_ROWS or dim < _LEAST_DIM:
+    if count <= FLAT_ROWS or dim < _LEAST_DIM:
         return ""
     # A code of 4 bits for every 4 numbers, or as near to that as the length allows.
     parts = next(parts for parts in range(dim // 4, 0, -1) if dim % parts == 0)
@@ -30,10 +31,13 @@ def coded_factory(count: int, *, dim: int) -> str:
 
 
 def lists_of(count: int) -> int:
-    """How many lists to part so many rows into: a power of two about 4 √N; 0 for none."""
-    if count <= _CODED_ROWS:
+    """How many lists to part so many rows into: a power of two about 2 √N; 0 for none.
+
+    With twice as many a query takes as long, for the lists are compared too, and a build longer.
+    """
+    if count <= _SCANNED_ROWS:
         return 0
-    return 1 << round(math.log2(4 * math.sqrt(count)))
+    return 1 << round(math.log2(2 * math.sqrt(count)))
 
 
 def training_rows(count: int) -> int:

@@ -42,7 +42,7 @@ def oracle_recall(index: faiss_index.Index, rows: Vectors, queries: Vectors) -> 
 @pytest.fixture
 def _small_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same decisions, at a tenth of the size or less."""
-    for name, value in (("FLAT_ROWS", 500), ("_SCANNED_ROWS", 1_000), ("_CODED_ROWS", 6_000)):
+    for name, value in (("FLAT_ROWS", 500), ("_SCANNED_ROWS", 6_000)):
         monkeypatch.setattr(recipes, name, value)
     monkeypatch.setattr(auto, "FLAT_ROWS", 500)
 
@@ -51,10 +51,11 @@ def _small_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     ("count", "dim", "coded", "largest"),
     [
         (10_000, 512, "", "Flat"),
-        (10_001, 512, "", "SQfp16"),
+        (10_001, 512, "PQ128x4fs", "PQ128x4fs,Refine(SQfp16)"),
         (100_000, 512, "PQ128x4fs", "PQ128x4fs,Refine(SQfp16)"),
-        (1_000_000, 512, "IVF4096,PQ128x4fs", "IVF4096,PQ128x4fs,Refine(SQfp16)"),
-        (1_000_000, 2048, "IVF4096,PQ512x4fs", "IVF4096,PQ512x4fs,Refine(SQfp16)"),
+        (200_001, 512, "IVF1024,PQ128x4fs", "IVF1024,PQ128x4fs,Refine(SQfp16)"),
+        (1_000_000, 512, "IVF2048,PQ128x4fs", "IVF2048,PQ128x4fs,Refine(SQfp16)"),
+        (1_000_000, 2048, "IVF2048,PQ512x4fs", "IVF2048,PQ512x4fs,Refine(SQfp16)"),
         (100_000, 100, "PQ25x4fs", "PQ25x4fs,Refine(SQfp16)"),
         (100_000, 32, "", "SQfp16"),
         (100_000, 509, "", "SQfp16"),
@@ -71,7 +72,7 @@ def test_the_recipe_follows_from_count_and_length(
 @pytest.mark.usefixtures("_small_thresholds")
 @pytest.mark.parametrize(
     ("count", "gate", "begins"),
-    [(400, 0.95, "Flat"), (900, 0.99, "SQfp16"), (3_000, 0.95, "PQ16x4fs"), (8_000, 0.95, "IVF")],
+    [(400, 0.95, "Flat"), (900, 0.99, "PQ16x4fs"), (3_000, 0.95, "PQ16x4fs"), (8_000, 0.95, "IVF")],
 )
 def test_what_is_chosen_holds_the_gate_for_queries_it_never_saw(
     count: int, gate: float, begins: str
