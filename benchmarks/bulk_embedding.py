@@ -6,7 +6,7 @@ Decoding alone, inference alone and `lorgnette embed`'s worker take turns on the
 with the same threads. On cores that do nothing else, both together can at best take the sum of
 their times: that bound is one measure. The other gives each half its own half of the cores, and
 compares with the slower one. `cpu_ms` counts processor time, whoever else is on the machine.
-`Pillow, full` decodes every pixel and shrinks to the network's input, which `read_image` and
+`Pillow, full` decodes every pixel and shrinks to the network's input, which `read_pixels` and
 `pre.onnx` do instead.
 """
 
@@ -29,7 +29,7 @@ from PIL import Image
 
 from benchmarks import common
 from lorgnette.encoder import Encoder
-from lorgnette.image import MAX_PIXELS, read_image
+from lorgnette.image import MAX_PIXELS, read_pixels
 from service.bulk.worker import BATCH, Work, Worker
 from service.embedding import open_teacher
 from service.gallery.scan import scan
@@ -78,7 +78,7 @@ def measured(folder: Path, *, threads: int, rounds: int) -> common.Table:
     work.out.mkdir()
     paths = [photo.path for photo in photographs]
     worker = Worker(work, threads=threads)
-    images = [read_image(path) for path in paths[:BATCH]]
+    images = [read_pixels(path) for path in paths[:BATCH]]
     batches = [images] * (len(paths) // BATCH)
     size_px = open_teacher(TEACHER).bundle.manifest.input.size_px
 
@@ -92,7 +92,7 @@ def measured(folder: Path, *, threads: int, rounds: int) -> common.Table:
     with ThreadPoolExecutor(threads) as pool:
         sides: dict[str, common.Call] = {
             "Pillow, full": lambda _: list(pool.map(full, paths)),
-            "decoding alone": lambda _: list(pool.map(read_image, paths)),
+            "decoding alone": lambda _: list(pool.map(read_pixels, paths)),
             "inference alone": lambda _: list(pool.map(infer, batches)),
             "embed": lambda _: worker(0),
         }

@@ -27,7 +27,7 @@ K, DIM = 10, 512
 _CENTRES, _LATENT = 20_000, 64
 _PACKAGES = (
     "faiss-cpu", "numpy", "fastapi", "uvicorn", "httpx", "onnxruntime", "torch",
-    "hnswlib", "usearch", "chromadb", "qdrant-client",
+    "openvino", "hnswlib", "usearch", "chromadb", "qdrant-client",
 )  # fmt: skip
 _ENVIRONMENT = (
     "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_WAIT_POLICY",
@@ -79,7 +79,17 @@ def recall(found: Sequence[Sequence[int]] | NDArray[np.int64], truth: NDArray[np
     return sum(shared) / truth.size
 
 
-Call = Callable[[int], object]
+def centred(rows: Rows, others: Rows) -> Rows:
+    """Cosine `[N]` of rows with others, about the mean of the others.
+
+    A plain cosine says little where all rows share a direction, as embeddings do.
+    """
+    mean = others.mean(axis=0)
+    cosines: Rows = (unit(rows - mean) * unit(others - mean)).sum(axis=1)
+    return cosines
+
+
+Call = Callable[[int], Any]
 
 
 def interleaved(calls: Mapping[str, Call], *, rounds: int) -> dict[str, dict[str, float]]:
@@ -132,13 +142,12 @@ def options_of(
     description: str | None, *more: Callable[[argparse.ArgumentParser], None]
 ) -> argparse.Namespace:
     """`--small`, `--json` and `more`, and the one thread everything here is measured with."""
-    if os.environ.get("OMP_NUM_THREADS") != "1":
+    if os.environ.get("OMP_NUM_THREADS") != "1" or "PYTHONDONTWRITEBYTECODE" in os.environ:
         # It is read when FAISS, torch and BLAS are loaded: too late to set it here.
-        os.execve(
-            sys.executable,
-            [sys.executable, *sys.argv],
-            {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"},
-        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+        # Installed libraries are compiled: ours must not be compiled anew by each process.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import common
+from benchmarks import common, run
 from benchmarks.run import FIGURES, ROOT, page
 
 
@@ -59,3 +59,31 @@ def test_the_page_says_what_it_lacks_what_was_missed_and_that_the_machine_was_sh
     assert "- ms: at most 0.3, found 0.4, **missed**\n- ratio: at least 5, found 5\n" in text
     assert "**The machine was shared**: its load average was 2.8 or more" in text
     assert "shared" not in written(0.9)
+
+
+def test_a_figure_that_fails_leaves_the_page_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conditions = {"versions": {}, "environment": {}, "load_average": 1.0}
+    report = json.dumps({"table": [{"who": "a"}], "targets": [], "conditions": conditions})
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    told = f"import pathlib, sys; pathlib.Path(sys.argv[2]).write_text({report!r})"
+    (folder / "good.py").write_text(told)
+    (folder / "silent.py").write_text("")
+    (folder / "broken.py").write_text("raise SystemExit(3)")
+    (folder / "stuck.py").write_text("import signal; signal.pause()")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "_MOST_S", 5)
+    monkeypatch.setattr(
+        run, "FIGURES", {name: name for name in ("broken", "silent", "stuck", "good")}
+    )
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    with pytest.raises(SystemExit, match="1"):
+        run.main()
+    assert (
+        "**1 of 4 figures** (`run.py --only good`)"
+        in (tmp_path / "docs" / "benchmarks.md").read_text()
+    )
+    told_of = capsys.readouterr().err
+    assert all(f"{name} failed" in told_of for name in ("broken", "silent", "stuck"))
