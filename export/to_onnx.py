@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
+from export.excitation import with_global_pooling, with_whole_blocks
 from export.graph import IR_VERSION, OPSET, with_batch, without_expand, without_metadata
 from export.portable import OUTPUT_NAME, PIXELS_NAME
 from lorgnette.encoder import INPUT_NAME
@@ -65,7 +66,8 @@ def net_graph(embedder: Embedder, *, size_px: int) -> onnx.ModelProto:
             f"the network cannot be written as ONNX (opset {OPSET}) at {size_px} px: {error}"
         ) from error
     assert program is not None, "dynamo=True returns a program"
-    net = without_expand(without_metadata(program.model_proto))
+    pooled = with_global_pooling(without_metadata(program.model_proto))
+    net = without_expand(with_whole_blocks(pooled))
     net.producer_name, net.producer_version = "lorgnette", ""
     net.ir_version = IR_VERSION
     onnx.checker.check_model(net, full_check=True)
