@@ -3,18 +3,21 @@
     .venv/bin/python benchmarks/databases.py [--small] [--json FILE]
 
 Each is asked by its own Python client, so that a client's cost counts on every side: the service
-and Chroma over HTTP, Qdrant without any. They take turns with the same query; recall is against
-numpy. One that is not installed (the extra `bench`) is left out, and said to be.
+and Chroma over HTTP, Qdrant without any. They take turns with the same query, and then with four
+callers at once; the service's index is `auto`'s at gate 0.99, and recall is against numpy. One
+that is not installed (the extra `bench`) is left out, and said to be.
 """
 
 from __future__ import annotations
 
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,56 +30,91 @@ from lorgnette import Client
 Ask = Callable[[common.Rows], list[int]]
 """One query `[D]` to the numbers of its ten nearest."""
 
+COUNTS = (10_000, 100_000)
+CALLERS = 4
+OURS = "the service"
 _WAIT_S = 60
 
 
 def main() -> None:
     options = common.options_of(__doc__)
-    count, rounds = (1_000, 20) if options.small else (10_000, 300)
+    counts = (1_000,) if options.small else COUNTS
+    rounds, seconds = (20, 0.2) if options.small else (200, 2.0)
+    table: common.Table = []
+    for count in counts:
+        table += measured(count, rounds=rounds, seconds=seconds)
+    missing = [who for who, (_, module) in SIDES.items() if find_spec(module) is None]
+    told = [{"who": f"{who}: not installed"} for who in missing]
+    common.told(
+        table + told,
+        options,
+        targets=targets(table),
+        vectors=f"{common.DIM} numbers",
+        k=common.K,
+        rounds=rounds,
+        callers=CALLERS,
+    )
+
+
+def measured(count: int, *, rounds: int, seconds: float) -> common.Table:
     rows, queries = common.clustered(count), common.clustered(rounds, seed=2)
     truth = common.exact(rows, queries)
-    sides = {"the service": _ours, "Chroma server": _chroma, "Qdrant client, local": _qdrant}
-    needs = {"Chroma server": "chromadb", "Qdrant client, local": "qdrant_client"}
-    missing = [who for who, module in needs.items() if find_spec(module) is None]
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         asks: dict[str, Ask] = {
             who: stack.enter_context(side(Path(name), rows))
-            for who, side in sides.items()
-            if who not in missing
+            for who, (side, module) in SIDES.items()
+            if find_spec(module) is not None
         }
         figures = common.interleaved(
             {who: lambda n, a=ask: a(queries[n]) for who, ask in asks.items()}, rounds=rounds
         )
+        rates = [{who: rate(ask, queries, seconds) for who, ask in asks.items()} for _ in range(3)]
         recalls = {
             who: common.recall([ask(query) for query in queries], truth)
             for who, ask in asks.items()
         }
-    table: common.Table = [
-        {"who": who, **row, "searches_per_s": 1000 / row["p50_ms"], "recall": recalls[who]}
+    return [
+        {
+            "count": count, "who": who, **row,
+            "searches_per_s": statistics.median(turn[who] for turn in rates),
+            "recall": recalls[who],
+        }
         for who, row in figures.items()
-    ]
-    table += [{"who": f"{who}: not installed"} for who in missing]
-    others = [who for who in figures if who != "the service"]
-    targets = [
-        common.at_most(
-            f"the service's p50 / {who}'s",
-            figures["the service"]["p50_ms"] / figures[who]["p50_ms"], 1,
-        )
-        for who in others
     ]  # fmt: skip
-    common.told(
-        table,
-        options,
-        targets=targets,
-        gallery=f"{count} x {common.DIM}",
-        k=common.K,
-        rounds=rounds,
-    )
+
+
+def rate(ask: Ask, queries: common.Rows, seconds: float) -> float:
+    """Answers a second to callers who ask one after another, threads of this process."""
+    ends = time.perf_counter() + seconds
+
+    def call(first: int) -> int:
+        answered = 0
+        while time.perf_counter() < ends:
+            ask(queries[(first + CALLERS * answered) % len(queries)])
+            answered += 1
+        return answered
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        answered = sum(pool.map(call, range(CALLERS)))
+    return answered / (time.perf_counter() - started)
+
+
+def targets(table: common.Table) -> list[str]:
+    """The service ahead of each, in the time of one search and in searches a second."""
+    ours = {row["count"]: row for row in table if row["who"] == OURS}
+    lines = []
+    for row in (row for row in table if row["who"] != OURS):
+        own, case = ours[row["count"]], f"{row['count']:,} rows, the service's"
+        time_, rate_ = own["p50_ms"] / row["p50_ms"], own["searches_per_s"] / row["searches_per_s"]
+        lines.append(common.at_most(f"{case} p50 / {row['who']}'s", time_, 1))
+        lines.append(common.at_least(f"{case} searches a second / {row['who']}'s", rate_, 1))
+    return lines
 
 
 @contextmanager
 def _ours(folder: Path, rows: common.Rows) -> Iterator[Ask]:
-    space = serving.filled(folder, rows, factory="Flat")
+    space = serving.filled(folder, rows, factory="auto", gate=0.99)
     with serving.serving(folder) as served, Client(served.url) as client:
 
         def ask(query: common.Rows) -> list[int]:
@@ -149,6 +187,13 @@ def _qdrant(_: Path, rows: common.Rows) -> Iterator[Ask]:
     yield ask
     client.close()
 
+
+SIDES = {
+    OURS: (_ours, "service"),
+    "Chroma server": (_chroma, "chromadb"),
+    "Qdrant client, local": (_qdrant, "qdrant_client"),
+}
+"""How each is filled and asked, and the module it needs."""
 
 if __name__ == "__main__":
     main()

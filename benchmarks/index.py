@@ -1,17 +1,19 @@
 """`auto` beside exact search and the usual graph libraries, one query at a time, one thread.
 
-    .venv/bin/python benchmarks/index.py [--count 100000 ...] [--small] [--json FILE]
+    .venv/bin/python benchmarks/index.py [--count 100000 ...] [--small] [--cache DIR] [--json FILE]
 
 All search the same clustered vectors; queries were never among them, and recall is against numpy.
-A graph's breadth is doubled until it reaches the recall `auto` reached at gate 0.99, and the
-figure of that breadth is given with its recall. hnswlib and usearch are asked in processes of
-their own, one beside the other, and Flat again in each, so that `x_flat` is a ratio of one run.
+A graph's breadth is raised until it reaches the recall `auto` reached at gate 0.99, and the
+figure of that breadth is given with its recall. Graphs are built by all cores. hnswlib and usearch
+are asked in processes of their own, one after the other, and Flat again in each, so that `x_flat`
+is a ratio of one run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,14 +29,15 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import common
-from service.gallery import auto
+from benchmarks import cache, common
+from benchmarks.cache import Cache
+from service.gallery import auto, faiss_index
 from service.gallery.sample import Sample
 
 GATES = (0.99, 0.975)
 GRAPH_LIMIT = 100_000
 """Graphs of more rows take longer to build than all else here together."""
-BREADTHS = (32, 64, 128, 256, 512)
+BREADTHS = (32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
 PEERS = ("hnswlib", "usearch")
 _TARGETS = {
     (1_000_000, 0.99): (100, 0.55),
@@ -45,9 +48,10 @@ _TARGETS = {
 
 
 def main() -> None:
-    options = common.options_of(__doc__, _more)
+    options = common.options_of(__doc__, _more, cache.add_option)
+    kept = Cache.of(options.cache)
     counts = options.count or ([20_000] if options.small else [100_000, 1_000_000])
-    table = [row for count in counts for row in measured(count, is_small=options.small)]
+    table = [row for count in counts for row in measured(count, kept, is_small=options.small)]
     common.told(
         table,
         options,
@@ -94,9 +98,12 @@ class Asked:
     flat: faiss.IndexFlatIP
 
     @classmethod
-    def of(cls, count: int, *, is_small: bool) -> Asked:
-        rows, queries = common.clustered(count), common.clustered(60 if is_small else 300, seed=2)
-        return cls(rows, queries, common.exact(rows, queries), flat_of(rows))
+    def of(cls, count: int, kept: Cache, *, is_small: bool) -> Asked:
+        asked = 60 if is_small else 300
+        rows = kept.array(f"rows-{count}", lambda: common.clustered(count))
+        queries = common.clustered(asked, seed=2)
+        truth = kept.array(f"truth-{count}-{asked}", lambda: common.exact(rows, queries))
+        return cls(rows, queries, truth, flat_of(rows))
 
 
 def flat_of(rows: common.Rows) -> faiss.IndexFlatIP:
@@ -105,9 +112,9 @@ def flat_of(rows: common.Rows) -> faiss.IndexFlatIP:
     return flat
 
 
-def measured(count: int, *, is_small: bool) -> common.Table:
-    asked = Asked.of(count, is_small=is_small)
-    table = [auto_row(asked, gate=gate) for gate in GATES]
+def measured(count: int, kept: Cache, *, is_small: bool) -> common.Table:
+    asked = Asked.of(count, kept, is_small=is_small)
+    table = [auto_row(asked, kept, gate=gate) for gate in GATES]
     if count <= GRAPH_LIMIT:
         wanted = float(table[0]["recall"])
         table.append(_faiss_graph(asked, wanted))
@@ -115,22 +122,33 @@ def measured(count: int, *, is_small: bool) -> common.Table:
     return table
 
 
-def auto_row(asked: Asked, *, gate: float) -> dict[str, Any]:
+def auto_row(asked: Asked, kept: Cache, *, gate: float) -> dict[str, Any]:
     rows, queries = asked.rows, asked.queries
+    name = f"auto-{len(rows)}-{gate}"
+    facts = kept.facts(name, lambda: _build(rows, kept, name, gate=gate))
+    file = kept.folder / f"{name}.index"
+    index = faiss_index.read(file)
+    found = index.search(queries, k=common.K)[1]
+    row = _timed(asked.flat, lambda n: index.search(queries[n : n + 1], k=common.K), queries)
+    return {
+        "count": len(rows), "who": f"auto, gate {gate}", "kind": facts["kind"],
+        "recall": common.recall(found.tolist(), asked.truth), **row,
+        "memory": file.stat().st_size / rows.nbytes, "build_s": facts["build_s"],
+    }  # fmt: skip
+
+
+def _build(rows: common.Rows, kept: Cache, name: str, *, gate: float) -> dict[str, Any]:
+    """Write the index; told is how it searches and how long the build took, by a clock."""
     started = time.perf_counter()
     built = auto.built(rows, Sample.of(rows, seed=0), factory=auto.AUTO, gate=gate)
     took_s = time.perf_counter() - started
-    found = built.index.search(queries, k=common.K)[1]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "index"
-        built.index.write(file)
-        share = file.stat().st_size / rows.nbytes
-    row = _timed(asked.flat, lambda n: built.index.search(queries[n : n + 1], k=common.K), queries)
-    return {
-        "count": len(rows), "who": f"auto, gate {gate}", "kind": built.factory,
-        "recall": common.recall(found.tolist(), asked.truth), **row,
-        "memory": share, "build_s": took_s,
-    }  # fmt: skip
+    # A file whose facts are lacking is of a run that was stopped.
+    (kept.folder / f"{name}.index").unlink(missing_ok=True)
+    kept.file(f"{name}.index", built.index.write)
+    effort = built.index.effort
+    efforts = {"nprobe": effort.probes, "k_factor": effort.k_factor}
+    told = [f"{key} {value:g}" for key, value in efforts.items() if value is not None]
+    return {"kind": ", ".join([built.factory, *told]), "build_s": took_s}
 
 
 def _timed(flat: faiss.IndexFlatIP, call: common.Call, queries: common.Rows) -> dict[str, float]:
@@ -153,7 +171,9 @@ def _faiss_graph(asked: Asked, wanted: float) -> dict[str, Any]:
     index = faiss.IndexHNSWFlat(rows.shape[1], 24, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 100
     started = time.perf_counter()
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
     index.add(rows)
+    faiss.omp_set_num_threads(1)
     took_s = time.perf_counter() - started
     for breadth in BREADTHS:
         index.hnsw.efSearch = breadth
@@ -216,8 +236,8 @@ class _Hnswlib:
 
         self._index = hnswlib.Index(space="ip", dim=rows.shape[1])
         self._index.init_index(max_elements=len(rows), ef_construction=100, M=24)
+        self._index.add_items(rows, num_threads=os.cpu_count() or 1)
         self._index.set_num_threads(1)
-        self._index.add_items(rows)
         self._index.save_index(str(saved))
         self.saved_bytes = saved.stat().st_size
 
@@ -237,7 +257,7 @@ class _Usearch:
         self._index = Index(
             ndim=rows.shape[1], metric="ip", dtype="bf16", connectivity=24, expansion_add=100
         )
-        self._index.add(np.arange(len(rows)), rows, threads=1)
+        self._index.add(np.arange(len(rows)), rows, threads=os.cpu_count() or 1)
         self._index.save(str(saved))
         self.saved_bytes = saved.stat().st_size
 

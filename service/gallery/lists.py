@@ -45,7 +45,7 @@ def nearest(rows: Vectors, about: Vectors) -> NDArray[np.int64]:
 def _shares(sizes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """How many of `count` centres each part gets: by its size, and never more than it has rows."""
     wanted = sizes * count / sizes.sum()
-    shares = np.floor(wanted).astype(np.int64)
+    shares: NDArray[np.int64] = np.floor(wanted).astype(np.int64)
     largest_rest = np.argsort(shares - wanted, kind="stable")
     shares[largest_rest[: count - shares.sum()]] += 1
     return shares
