@@ -7,7 +7,9 @@ The networks are those of configurations in `training/configs`, at their size, e
 activations ONNX Runtime has fused in its optimised graph (SiLU as QuickGelu; ReLU6 as part of a
 convolution) and `reorders` how often it leaves its blocked layout or returns to it.
 `centred_cosine` is the least agreement of the rows with torch's, about their mean. torch's own
-speed depends on the allocator: the conditions state it. OpenVINO is there where it is installed
+speed depends on the allocator: the conditions state it. The floor is what the network's products
+and sums alone would take at the speed of a large float32 matrix product, were memory and
+activations free: what no runtime of float32 goes below. OpenVINO is there where it is installed
 (extra `bench`).
 """
 
@@ -32,12 +34,14 @@ from export.samples import scene
 from export.to_onnx import net_graph
 from lorgnette.manifest import InputSpec
 from training.config import TrainConfig, load_config
+from training.models import complexity
 from training.models.embedder import Embedder
 
 B3, LITE0 = "EfficientNet-B3", "EfficientNet-Lite0"
 CONFIGS = {B3: "aml/contrastive.yaml", LITE0: "student_lite0.yaml"}
 IMAGES = 16
 TORCH, OURS = "torch eager, channels_last", "ONNX Runtime"
+FLOOR, SIDE = "floor: its products at the speed of a matrix product", 1536
 
 
 def main() -> None:
@@ -73,17 +77,23 @@ def measured(name: str, *, rounds: int) -> common.Table:
             OURS: lambda n: session.run(None, {PIXELS_NAME: images[n % IMAGES, None]})[0],
             **{who: _on(other, images) for who, other in others.items()},
         }
-        figures = common.interleaved(sides, rounds=rounds)
+        square = torch.randn(SIDE, SIDE)
+        figures = common.interleaved(
+            {**sides, FLOOR: lambda _: torch.mm(square, square)}, rounds=rounds
+        )
         rows = {
             who: np.concatenate([call(n) for n in range(IMAGES)]) for who, call in sides.items()
         }
+    scale = complexity.measure(config.model, size_px=spec.size_px).product_flops / (2 * SIDE**3)
+    figures[FLOOR] = {"p50_ms": scale * figures[FLOOR]["p50_ms"]}
     table: common.Table = [
         {"network": name, "px": spec.size_px, "who": who, **figure}
         for who, figure in figures.items()
     ]
     for row in table[1:]:
         row["x_torch"] = table[0]["p50_ms"] / row["p50_ms"]
-        row["centred_cosine"] = float(common.centred(rows[row["who"]], rows[TORCH]).min())
+        if row["who"] in rows:
+            row["centred_cosine"] = float(common.centred(rows[row["who"]], rows[TORCH]).min())
     table[1] |= shape
     return table
 
