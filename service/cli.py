@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ import typer
 from lorgnette.exit_codes import INTERRUPTED
 from service import defaults
 from service.alignment_cli import Aligned
+from service.memory import loading
 from service.operating import Data
 
 if TYPE_CHECKING:
@@ -193,28 +194,31 @@ def serve(
       LORGNETTE_SEARCH_KEY=... LORGNETTE_ADMIN_KEY=... lorgnette serve --host 0.0.0.0
     """
     settle_libraries()
-    from service.settings import load_settings
+    with loading() as loaded:
+        from service.settings import load_settings
 
-    settings = load_settings(
-        data=data,
-        teacher=teacher,
-        students=tuple(student) if student else None,
-        host=host,
-        port=port,
-        workers=workers,
-        page=page,
-    )
-    if print_settings:
-        typer.echo(settings.model_dump_json(indent=2))
-        return
+        settings = load_settings(
+            data=data,
+            teacher=teacher,
+            students=tuple(student) if student else None,
+            host=host,
+            port=port,
+            workers=workers,
+            page=page,
+        )
+        if print_settings:
+            typer.echo(settings.model_dump_json(indent=2))
+        else:
+            _serve(settings, loaded=loaded)
+
+
+def _serve(settings: Settings, *, loaded: Callable[[], None]) -> None:
     from service.telemetry import configure_logging
 
     configure_logging()
-    _serve(settings)
 
-
-def _serve(settings: Settings) -> None:
     def on_ready(url: str) -> None:
+        loaded()
         typer.echo(f"lorgnette answers at {url} (Ctrl-C stops it)")
 
     if settings.workers > 1:

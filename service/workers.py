@@ -24,6 +24,7 @@ from lorgnette.error_codes import by_code
 from lorgnette.errors import LorgnetteError
 from service.counters import MULTIPROCESS_VARIABLE, WORKERS_VARIABLE, counters_folder
 from service.listening import bind, url_of
+from service.memory import loading
 from service.settings import Settings
 from service.signals import STOPS, handled
 
@@ -156,18 +157,22 @@ class _Supervisor:
 
 def _work(settings: Settings, bound: socket.socket, tell: Connection) -> None:
     """One worker, in a process of its own: serve until told to stop."""
-    from service.app import create_app
-    from service.server import run_beside_others
-    from service.telemetry import configure_logging
+    with loading() as loaded:
+        from service.app import create_app
+        from service.server import run_beside_others
+        from service.telemetry import configure_logging
 
-    configure_logging()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        app = create_app(settings)
-        run_beside_others(app, settings, bound, on_ready=lambda _url: tell.send(None))
-    except LorgnetteError as error:
-        tell.send((error.code, str(error)))
-        sys.exit(1)
+        def on_ready(_url: str) -> None:
+            loaded()
+            tell.send(None)
+
+        configure_logging()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        try:
+            run_beside_others(create_app(settings), settings, bound, on_ready=on_ready)
+        except LorgnetteError as error:
+            tell.send((error.code, str(error)))
+            sys.exit(1)
 
 
 def _end_with_parent() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from service.memory import loading
 
 # Eight threads that allocate at one time; then glibc lists its heaps.
 COUNT = """
@@ -41,3 +44,14 @@ def heaps(how: str) -> int:
 def test_the_threads_of_a_server_share_one_heap() -> None:
     assert heaps("own") > 1
     assert heaps("shared") == 1
+
+
+def test_garbage_is_looked_for_again_once_loaded_and_after_a_failure() -> None:
+    with loading() as loaded:
+        assert not gc.isenabled()
+        loaded()
+        assert gc.isenabled()
+    with pytest.raises(ValueError, match="no port"), loading():
+        raise ValueError("no port")
+    assert gc.isenabled()
+    gc.unfreeze()
