@@ -11,7 +11,9 @@ from lorgnette.vectors import Vectors
 from service.gallery.exact import MARGIN, kth_best
 from service.gallery.selfcheck import RANKS
 
-_SIZE = 200
+_SIZE, _AT_ONCE = 500, 200
+"""How many, and how many of them are compared at once (see `footprint`). By 200 an index whose
+recall was 0.989 was taken for one of 0.995."""
 _MIN_OTHERS = 5
 """Held back only while so many times as many rows remain: a small gallery has none to spare."""
 
@@ -27,11 +29,15 @@ class Sample:
 
     @classmethod
     def of(cls, rows: Vectors, *, seed: int) -> Sample:
-        """Draw up to 200 of `[N, D]` rows and find their exact neighbours."""
+        """Draw up to 500 of `[N, D]` rows and find their exact neighbours."""
         positions = np.random.default_rng(seed).permutation(len(rows))[:_SIZE].astype(np.int64)
         queries = np.ascontiguousarray(rows[positions])
         # A row is its own nearest, so its k-th other one comes at place k + 1.
-        kth = kth_best(queries, rows, k=min(RANKS + 1, len(rows)))
+        k = min(RANKS + 1, len(rows))
+        parts = range(0, len(queries), _AT_ONCE)
+        kth = np.concatenate(
+            [kth_best(queries[start : start + _AT_ONCE], rows, k=k) for start in parts]
+        )
         return cls(queries=queries, positions=positions, kth=kth)
 
     def others(self, rows: Vectors, *, at_most: int | None = None) -> Vectors:

@@ -105,7 +105,7 @@ def test_less_memory_gives_a_smaller_index_or_a_refusal(monkeypatch: pytest.Monk
     def factory_within(bytes_a_row: int) -> str:
         free = int(len(rows) * bytes_a_row / auto._MEMORY_SHARE)
         monkeypatch.setattr(footprint, "available_memory", lambda: free)
-        return auto.built(rows, sample, factory="auto", gate=1.0).factory
+        return auto.built(rows, sample, factory="auto", gate=0.999).factory
 
     assert factory_within(4 * DIM) == "PQ16x4fs,Refine(SQfp16)"
     with pytest.raises(NotEnoughMemory, match=r"half of what is free \(the best that does: 0\.9"):

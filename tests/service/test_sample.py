@@ -33,9 +33,9 @@ def test_recall_is_the_share_of_the_ten_others() -> None:
 
 
 def test_what_is_asked_was_not_trained_on_where_enough_remains() -> None:
-    many = unit_rows(1300, seed=5)
+    many = unit_rows(3200, seed=5)
     sample = Sample.of(many, seed=1)
     others = sample.others(many)
-    assert len(others) == 1100
+    assert len(others) == 2700
     assert not (others[:, None, :] == sample.queries[None, :20, :]).all(axis=2).any()
     assert len(Sample.of(ROWS, seed=1).others(ROWS)) == 40
