@@ -18,14 +18,12 @@ from lorgnette.errors import InvalidImage, InvalidRequest
 from lorgnette.text import quoted
 from lorgnette.vectors import from_base64
 from lorgnette.wire import PackedVectors
+from service.gallery.item_id import MAX_ID_CHARS, RULE, is_item_id
 
-MAX_ID_CHARS = 512
 MAX_METADATA_BYTES = 16_384
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """In JSON: the escape itself, not a backslash before the letters."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 ItemId = Annotated[
     str,
@@ -108,16 +106,9 @@ class BatchBody(_Body):
 
 
 def checked_id(item_id: str) -> str:
-    """An id as it may be stored. Raises `InvalidRequest`.
-
-    It names no file here; still it is kept free of what turns into another one on the way.
-    """
-    parts = item_id.split("/")
-    if len(item_id) > MAX_ID_CHARS or _CONTROL.search(item_id) or {"", ".", ".."} & set(parts):
-        raise InvalidRequest(
-            f"id: expected 1 to {MAX_ID_CHARS} characters without control characters, whose parts "
-            f"between slashes are not empty, '.' or '..'; found {quoted(item_id)}"
-        )
+    """An id as it may be stored. Raises `InvalidRequest`."""
+    if not is_item_id(item_id):
+        raise InvalidRequest(f"id: expected {RULE}; found {quoted(item_id)}")
     return item_id
 
 

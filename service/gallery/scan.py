@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from lorgnette.errors import InvalidInput
 from lorgnette.image import EXTENSIONS
+from lorgnette.text import quoted
+from service.gallery.item_id import RULE, is_item_id
 from service.gallery.records import Stamp
 
 _UNREAD = frozenset(
@@ -91,6 +93,8 @@ def _visible(
 def _refuse(folder: Path, *, prefix: str) -> None:
     if not _is_utf8(prefix):
         raise InvalidInput("the --prefix given is not valid UTF-8: choose another")
+    if not is_item_id(str(PurePosixPath(prefix) / "x")):
+        raise InvalidInput(f"--prefix: no item can be called {quoted(prefix)}/…: ids have {RULE}")
     if not folder.exists():
         raise InvalidInput(f"there is no folder {folder}: check the path")
     if not folder.is_dir():
@@ -115,8 +119,11 @@ def _photograph(path: Path, root: Path, *, prefix: str) -> Photograph | Skipped:
         return Skipped(shown, error.strerror or str(error))
     if not stat.S_ISREG(found.st_mode):
         return Skipped(shown, "it is a pipe, socket or device, not a regular file")
+    item_id = str(PurePosixPath(prefix) / shown)
+    if not is_item_id(item_id):
+        return Skipped(shown, f"its path can be no id: rename it; ids have {RULE}")
     stamp = Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns)
-    return Photograph(id=str(PurePosixPath(prefix) / shown), path=path, stamp=stamp)
+    return Photograph(id=item_id, path=path, stamp=stamp)
 
 
 def _is_utf8(text: str) -> bool:

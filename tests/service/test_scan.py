@@ -75,3 +75,19 @@ def test_what_pillow_thinks_of_a_broken_block_stays_out_of_the_output(
     done = run("index", folder, "--data", tmp_path / "data", "--teacher", directory)
     assert done.stdout.startswith("3 embedded")
     assert "Warning" not in done.stderr
+
+
+def test_a_path_that_can_be_no_id_is_named_and_left_out(folder: Path) -> None:
+    (folder / "two\nlines.jpg").write_bytes(b"anything")
+    deep = folder.joinpath(*["d" * 200] * 3)
+    deep.mkdir(parents=True)
+    (deep / "far.jpg").write_bytes(b"anything")
+    found = reasons(folder)
+    assert len(found) == 2
+    assert all("rename it; ids have 1 to 512 characters" in reason for reason in found.values())
+
+
+@pytest.mark.parametrize("prefix", ["/archive", "../archive", "a\nb", "p" * 511])
+def test_a_prefix_of_no_ids_is_refused(folder: Path, prefix: str) -> None:
+    with pytest.raises(InvalidInput, match="--prefix: no item can be called"):
+        scan(folder, prefix=prefix)
