@@ -97,9 +97,19 @@ def snapshot_create(
 
 
 def snapshot_list(*, data: Data = defaults.DATA) -> None:
-    """List the snapshots, newest first."""
-    from service.gallery import backup
+    """List the snapshots, newest first.
 
+    \b
+    Examples:
+      lorgnette snapshot list
+      lorgnette snapshot list --data /srv/gallery
+    """
+    from service.gallery import backup
+    from service.gallery.catalogue import require_gallery
+
+    # Snapshots may have been copied to where the gallery is still to be restored.
+    if not (data / backup.SNAPSHOTS_NAME).is_dir():
+        require_gallery(data)
     for taken in backup.listed(data):
         typer.echo(
             f"{taken.name}  {taken.created_at}  {taken.items} items, {taken.total_bytes:,} bytes"
@@ -117,9 +127,12 @@ def snapshot_restore(name: Name, *, data: Data = defaults.DATA) -> None:
       lorgnette snapshot list
       lorgnette snapshot restore before-upgrade
     """
+    from service.gallery import backup
     from service.gallery.catalogue import Catalogue
     from service.gallery.restore import restore
 
+    # Opening makes a gallery where there is none, which is only right for one to be restored.
+    backup.present(data, name)
     with closing(Catalogue.open(data)) as catalogue:
         back = restore(catalogue, data, name)
     typer.echo(f"{back.items} items are back as of {back.created_at}")
@@ -140,7 +153,8 @@ def snapshot_delete(
     """
     from service.gallery import backup
 
-    confirm(f"Delete the snapshot {name} in {data} for good?", yes=yes)
     with opened(data):
+        backup.present(data, name)
+        confirm(f"Delete the snapshot {name} in {data} for good?", yes=yes)
         backup.delete(data, name)
     typer.echo(f"the snapshot {name} is deleted")

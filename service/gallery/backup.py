@@ -143,7 +143,7 @@ def read_manifest(directory: Path) -> SnapshotManifest:
 
 def verified(data: Path, name: str) -> SnapshotManifest:
     """Check every file of a snapshot. Raises `NotFound`, `InvalidGallery` naming the bad file."""
-    directory = _present(data, name)
+    directory = present(data, name)
     manifest = read_manifest(directory)
     for path, entry in manifest.files.items():
         file = directory / path
@@ -174,19 +174,22 @@ def delete(data: Path, name: str) -> None:
     """
     directory_of(data, name)
     with writer_lock(data), disk_errors(data):
-        directory = _present(data, name)
+        directory = present(data, name)
         _sweep(directory.parent)
         directory.rename(directory.with_name(f".{name}.deleting"))
         durable.sync(directory.parent)
         _sweep(directory.parent)
 
 
-def _present(data: Path, name: str) -> Path:
+def present(data: Path, name: str) -> Path:
     """A snapshot's directory. Raises `NotFound`, `InvalidRequest`."""
     directory = directory_of(data, name)
     if not directory.is_dir():
-        there = ", ".join(manifest.name for manifest in listed(data)) or "none"
-        raise NotFound(f"there is no snapshot {name!r} in {data / SNAPSHOTS_NAME}, only {there}")
+        there = ", ".join(manifest.name for manifest in listed(data))
+        raise NotFound(
+            f"there is no snapshot {name!r} in {data / SNAPSHOTS_NAME}, "
+            f"{f'only {there}' if there else 'nor any other'}"
+        )
     return directory
 
 

@@ -110,7 +110,7 @@ def test_a_snapshot_is_deleted_after_a_question_and_over_http_without(
     assert said("snapshot", "delete", "monday", "--yes", "--data", data).endswith("is deleted\n")
     assert (
         "there is no snapshot 'monday'"
-        in run("snapshot", "delete", "monday", "-y", "--data", data).stderr
+        in run("snapshot", "delete", "monday", "--data", data).stderr
     )
     (left,) = client.get("/admin/snapshots").json()["snapshots"]
     assert left["name"] == "tuesday"
@@ -130,8 +130,16 @@ def test_the_last_space_is_not_retired_and_an_unknown_one_is_told(data: Path) ->
 
 
 def test_looking_for_a_gallery_makes_none(tmp_path: Path) -> None:
-    for verb in (("generations",), ("promote", "1"), ("snapshot", "create")):
+    for verb in (
+        ("generations",),
+        ("promote", "1"),
+        ("snapshot", "create"),
+        ("snapshot", "list"),
+    ):
         told = run(*verb, "--data", tmp_path / "none")
         assert told.returncode == 1
         assert "there is no gallery" in told.stderr
+    restored = run("snapshot", "restore", "monday", "--data", tmp_path / "none")
+    assert restored.returncode == 1
+    assert "there is no snapshot 'monday'" in restored.stderr
     assert not (tmp_path / "none").exists()
