@@ -57,7 +57,10 @@ def get_job(catalogue: Catalogue, job_id: str) -> Job:
             (job_id,),
         ).fetchone()
     if row is None:
-        raise NotFound(f"there is no job {quoted(job_id)}: it was never started here")
+        raise NotFound(
+            f"there is no job {quoted(job_id)}: `lorgnette jobs list` or GET /admin/jobs lists "
+            "what there is"
+        )
     return _job(row, is_alive=is_alive)
 
 

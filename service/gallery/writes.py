@@ -99,7 +99,10 @@ def one(catalogue: Catalogue, item_id: str) -> StoredItem:
             f"{_SELECT} WHERE NOT i.deleted AND i.id = ?", (item_id,)
         ).fetchone()
     if row is None:
-        raise NotFound(f"there is no item {quoted(item_id)}: GET /admin/items lists what there is")
+        raise NotFound(
+            f"there is no item {quoted(item_id)}: `lorgnette items list` or GET /admin/items "
+            "lists what there is"
+        )
     return _stored(row)
 
 
