@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import re
 import secrets
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +29,8 @@ from lorgnette.manifest import Sha256
 from service.gallery.files import disk_errors
 from service.gallery.sealed import BrokenSeal, seal, unseal
 from service.scopes import Scope
+
+log = logging.getLogger(__name__)
 
 KEYS_NAME = "keys.json"
 LOCK_NAME = "keys.lock"
@@ -102,9 +106,10 @@ class KeyFile:
         """
         path = self._path
         try:
-            stat = path.stat()
-            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            found = path.stat()
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             if stamp != self._seen:
+                _warn_of_writers(path, found.st_mode)
                 self._records = {record.id: record for record in _read(path.read_bytes())}
                 self._seen = stamp
         except (FileNotFoundError, NotADirectoryError):
@@ -161,6 +166,14 @@ class KeyFile:
             content = seal(_Keys(keys=tuple(records.values())).model_dump_json())
             with disk_errors(self._data):
                 durable.replace_file(self._path, content)
+
+
+def _warn_of_writers(path: Path, mode: int) -> None:
+    # Not refused: mounts of other systems show every file so, and no key would be left.
+    if mode & stat.S_IWOTH:
+        log.warning(
+            f"anybody on this machine can write {path}, and so make a key: chmod o-w it",
+        )
 
 
 def _now() -> datetime:

@@ -75,3 +75,17 @@ def test_a_reader_sees_a_change_without_being_told(tmp_path: Path) -> None:
     assert reader.records()[id_in(token)].state(datetime.now(UTC)) == "revoked"
     with pytest.raises(NotFound):
         writer.revoke("ffffffff")
+
+
+def test_keys_that_anybody_can_write_are_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = KeyFile(tmp_path)
+    token = keys.create("x", scopes=[Scope.SEARCH], expires_at=None)
+    assert not caplog.messages
+    (tmp_path / "keys.json").chmod(0o666)
+    reader = KeyFile(tmp_path)
+    for _ in range(2):
+        assert set(reader.records()) == {id_in(token)}
+    (message,) = caplog.messages
+    assert "chmod o-w" in message
