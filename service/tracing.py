@@ -5,6 +5,7 @@ Needs the extra `tracing`. A span says route, status, key id and request id; nev
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 SERVICE_NAME = "lorgnette"
-_SERVER_FAULTS = 500
 
 
 def open_tracing(endpoint: str) -> TracerProvider:
@@ -83,5 +83,5 @@ def _describe(span: Span, scope: Scope, *, status: int) -> None:
     span.set_attribute("http.response.status_code", status)
     for name in ("request_id", "key_id"):
         span.set_attribute(f"lorgnette.{name}", scope["state"].get(name, ""))
-    if status >= _SERVER_FAULTS:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         span.set_status(Status(StatusCode.ERROR))
