@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -74,3 +75,35 @@ def test_sign_without_a_key_or_a_bundle_says_what_is_missing(student: Bundle) ->
         run("sign", student.directory)
     with pytest.raises(errors.InvalidConfiguration, match="nothing to do"):
         run("sign")
+
+
+def test_a_key_is_made_or_named_not_both(student: Bundle, tmp_path: Path) -> None:
+    run("sign", "--new-key", tmp_path / "key")
+    with pytest.raises(errors.InvalidConfiguration, match="give one of them"):
+        run("sign", student.directory, "--key", tmp_path / "key", "--new-key", tmp_path / "other")
+    with pytest.raises(errors.InvalidBundle):
+        run("sign", tmp_path, "--new-key", tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_key_that_finds_no_room_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = os.open
+
+    def without_room(path: Path, flags: int, mode: int = 0o777) -> int:
+        os.close(made(path, flags, mode))
+        return made("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr("lorgnette.models.signing.os.open", without_room)
+    with pytest.raises(errors.InvalidConfiguration, match="No space left"):
+        run("sign", "--new-key", tmp_path / "key")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["pull", "rollback"])
+def test_a_malformed_public_key_is_told_before_anything_is_asked(tmp_path: Path, verb: str) -> None:
+    where = ["http://127.0.0.1:1", "--to", tmp_path / "x"] if verb == "pull" else [tmp_path / "x"]
+    with pytest.raises(errors.InvalidConfiguration, match="not an Ed25519 public key"):
+        run(verb, *where, "--public-key", "abc")

@@ -127,8 +127,13 @@ def sign(
       lorgnette sign --new-key release.key
       lorgnette sign models/student --key release.key
     """
+    from lorgnette.bundle import read_manifest
     from lorgnette.models import signing
 
+    if key is not None and new_key is not None:
+        raise InvalidConfiguration("--new-key makes the key that --key names: give one of them")
+    if bundle is not None:
+        read_manifest(bundle)
     if new_key is not None:
         typer.echo(signing.new_key(new_key))
     if bundle is not None:

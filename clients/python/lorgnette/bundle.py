@@ -129,7 +129,9 @@ def parse_manifest(text: bytes, *, origin: str) -> Manifest:
     try:
         return Manifest.parse(text)
     except ValidationError as error:
-        raise InvalidBundle(f"{origin} does not validate at {first_fault(error)}") from error
+        raise InvalidBundle(
+            f"{origin} does not validate at {first_fault(error)}; fetch or export the bundle again"
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

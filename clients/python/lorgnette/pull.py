@@ -35,6 +35,7 @@ from lorgnette.models.offer import (
     path_of,
 )
 from lorgnette.models.places import activate, recover
+from lorgnette.models.signing import check_public_keys
 
 IsWanted = Callable[[Offer], bool]
 OnProgress = Callable[[int, int], None]
@@ -68,6 +69,7 @@ def pull_bundle(
     `InvalidSignature`, `SdkTooOld`, `BundleCorrupt`, `GoldenMismatch` or another `InvalidBundle`
     for what the server gave, and `Unreachable` when it cannot be had.
     """
+    check_public_keys(public_keys)
     sender = Sender(Connection(base_url, key, timeout_s, max_retries), transport)
     with sender.http:
         bundle = refresh(

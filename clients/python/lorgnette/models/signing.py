@@ -49,6 +49,12 @@ def verify(document: bytes, signature: bytes | None, keys: Sequence[str], *, ori
         )
 
 
+def check_public_keys(keys: Sequence[str]) -> None:
+    """Before anything is asked for. Raises `InvalidConfiguration` for a malformed key."""
+    for key in keys:
+        _public(key)
+
+
 def new_key(path: Path) -> str:
     """Write a new private key, readable by its owner alone; return its public key.
 
@@ -58,8 +64,13 @@ def new_key(path: Path) -> str:
     seed = base64.b64encode(private.private_bytes_raw()) + b"\n"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(seed)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(seed)
+        except OSError:
+            # An empty file would be in the way of the next try.
+            path.unlink(missing_ok=True)
+            raise
     except FileExistsError as error:
         raise InvalidConfiguration(
             f"{path} exists: a key is never overwritten; name a new file"

@@ -29,6 +29,7 @@ from lorgnette.errors import InvalidBundle, NotFound, Unreachable
 from lorgnette.manifest import Manifest
 from lorgnette.models.offer import Offer, local_manifest, verify_held
 from lorgnette.models.places import kept, recover, swap
+from lorgnette.models.signing import check_public_keys
 from lorgnette.pull import IsWanted, OnProgress, refresh, silently, writing
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class ModelStore:
         self._connection = Connection(base_url, key, timeout_s, max_retries)
         self._target = Path(directory).resolve()
         self._name = name
+        check_public_keys(public_keys)
         self._keys = tuple(public_keys)
         self._transport = transport
 
