@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lorgnette import errors
 from lorgnette.bundle import Bundle
@@ -145,3 +147,21 @@ def answer_next(diary: Diary, line: str) -> None:
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
     with pytest.raises(errors.DiskFull, match="nothing is lost"), disk(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_in_the_way_of_the_lines_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.InvalidConfiguration, match=f"cannot write {tmp_path / 'file'}:"):
+        Diary(tmp_path / "state.sqlite", lines=tmp_path / "file" / "lines.jsonl")
+
+
+def test_names_below_here_have_no_dot_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("b.png", "sub/a.png"):
+        Image.new("RGB", (4, 4), (len(name), 0, 0)).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    with closing(Diary(Path("state"), lines=Path("lines"))) as diary:
+        seen = [photo.name for photo in Folder(Path(), settles=False).new(diary)]
+    assert seen == ["b.png", "sub/a.png"]

@@ -45,7 +45,8 @@ def edge(
     Each photograph is taken once, whatever its name, and has one line, also
     after a power cut. While the server is away vectors wait here, never
     photographs: so many, so long; they are dropped when the student changes its
-    space. With --once the exit code is 1 when some still wait.
+    space. With --once the exit code is 1 when some still wait. It keeps the
+    student it began with: for a newer one, `lorgnette pull` and start it again.
 
     \b
     Examples:

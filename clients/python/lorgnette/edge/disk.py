@@ -29,7 +29,9 @@ def disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path) from error
-        raise InvalidConfiguration(f"cannot write {path}: {error.strerror or error}") from error
+        # The one in the way is often another: a folder above, or the lines beside the state.
+        refused = error.filename or path
+        raise InvalidConfiguration(f"cannot write {refused}: {error.strerror or error}") from error
 
 
 def _full(path: Path) -> DiskFull:
