@@ -17,7 +17,7 @@ DEMO_DATA ?= demo-data
 ONLY ?=
 # screenshots: where the pictures go, from here.
 OUT ?= screenshots
-# models: the root of the photographs the configurations name, the configurations, and where to.
+# models, study: the root of the photographs the configurations name; models: the configurations, and where to.
 DATA ?=
 TEACHER_CONFIG ?= training/configs/teacher_lite2.yaml
 STUDENT_CONFIG ?= training/configs/student_lite0.yaml
@@ -39,13 +39,13 @@ export ORT_DISABLE_TELEMETRY := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-check page page-if-node screenshots install install-demo test test-service test-js \
-	test-page test-slow test-milvus torture lint lint-deploy bench models clean python-check
+	test-page test-slow test-milvus torture lint lint-deploy bench models study clean python-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PHOTOS=DIR     demo, demo-check: search your own photos instead of the sample gallery"
-	@echo "  DATA=DIR       models: the root of the training photographs"
+	@echo "  DATA=DIR       models, study: the root of the photographs"
 	@echo "  ONLY=ROWS      torture: some rows of the table (python -m tests.torture --list)"
 	@echo "  PYTHON=python3 the interpreter the virtual environments are made with (>= 3.11)"
 
@@ -115,6 +115,13 @@ models: install ## Train and export both shipped bundles again: make models DATA
 	$(BIN)/lorgnette export $(RUNS)/student --out $(MODELS)/student --variants $(STUDENT_VARIANTS) --force \
 		--calibration '$(CALIBRATION)' --evaluate '$(EVALUATION)' --splits splits.tsv \
 		--gallery $(MODELS)/teacher
+
+study: install ## Train and judge every row of the study; writes docs/results.md: make study DATA=photographs
+	@test -n '$(DATA)' || { echo "make study needs DATA=<root of the photographs>" >&2; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/asking.py '$(DATA)' --rows $(RUNS)/study/asking \
+		--json $(RUNS)/study/asking.json
+	$(BIN)/lorgnette study --data '$(DATA)' --out $(RUNS)/study --queries $(RUNS)/study/asking.json \
+		--page docs/results.md
 
 clean: ## Remove both virtual environments, caches and the demo's data; keeps runs and models
 	rm -rf $(VENV) $(DEMO_VENV) '$(DEMO_DATA)' .mypy_cache .ruff_cache .pytest_cache \

@@ -1,22 +1,22 @@
-"""What alignment and re-ranking give and cost: mAP on photographs of the teacher's gallery.
+"""What helps at the query without training: mAP, P@1 and cost of every way to ask a gallery.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/asking.py FOLDER... \\
-        [--gallery models/teacher] [--query models/student] [--json FILE]
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/asking.py PHOTOGRAPHS --json queries.json \\
+        [--rows DIR] [--gallery models/teacher] [--query models/student]
 
-Each FOLDER holds `splits.tsv` (path, tab, role: gallery or query) and one folder a class. The
-whole ranking counts; a re-ranking orders its best 400 again and leaves the rest. Both the
-student's and the teacher's queries are asked: as they are, and aligned with the gallery by its
-photographs, all of them or fewer.
+PHOTOGRAPHS holds the study's sets (`training/study/judge.py`). Bundles embed through the SDK, as on
+a device and in the service; the whole ranking counts; a re-ranking orders its best 400 again.
+Vectors are kept in --rows, so that a run that was stopped goes on. The JSON is for the page of
+results: `lorgnette study --queries`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import statistics
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,84 +25,178 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.common import Rows  # noqa: E402
+from benchmarks.ways import Scene, Way, judged, ways  # noqa: E402
 from lorgnette import Bundle, Encoder  # noqa: E402
-from lorgnette.alignment import learn_alignment  # noqa: E402
-from service.gallery.rerank import POOL, RERANKINGS  # noqa: E402
+from lorgnette.image import read_image  # noqa: E402
+from lorgnette.manifest import Variant  # noqa: E402
+from training.evaluation.encoders import BundleEncoder  # noqa: E402
+from training.evaluation.folder import Protocol, asked_of, read_protocol  # noqa: E402
+from training.evaluation.shots import Shot  # noqa: E402
+from training.evaluation.stored_rows import RowStore, opened_store  # noqa: E402
+from training.hardware import hardware  # noqa: E402
+from training.provenance import git_commit  # noqa: E402
+from training.study.asking import Lever, QueryLevers, SetSize, write_queries  # noqa: E402
+from training.study.judge import TRIALS  # noqa: E402
+from training.study.result import Figures  # noqa: E402
 
-FEWER = (16, 64, 256)
-"""Photographs of a smaller gallery."""
+ZOOMED = 0.8
+"""Of each side: the middle of a photograph, seen 1.25 times as large."""
 
-Rows = NDArray[np.float32]
-Names = NDArray[np.str_]
+TIMED = 40
+"""Photographs that each bundle is timed on, in turns."""
+
+Pixels = NDArray[np.uint8]
+
+
+def middle(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    top, left = (round(side * (1 - ZOOMED) / 2) for side in (height, width))
+    return pixels[top : height - top, left : width - left]
+
+
+VIEWS: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "flip": lambda pixels: pixels[:, ::-1],
+    "zoom": middle,
+}
+
+
+class Viewed:
+    """A bundle that sees each photograph in another view; a `ShotEncoder`."""
+
+    def __init__(self, bundle: Bundle, variant: Variant, view: str) -> None:
+        self._encoder, self._change = Encoder(bundle, variant=variant), VIEWS[view]
+        origin = BundleEncoder(bundle, variant=variant).origin
+        self.origin = replace(origin, preparation=f"{origin.preparation}, {view}")
+
+    def encode(self, shot: Shot) -> Rows:
+        return self._encoder.encode_pixels(self._change(read_image(shot.path)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("photographs", type=Path)
     parser.add_argument("--gallery", type=Path, default=ROOT / "models" / "teacher")
     parser.add_argument("--query", type=Path, default=ROOT / "models" / "student")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rows", type=Path, help="keep the vectors there; else they are lost")
+    parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
-    teacher, student = (Encoder(Bundle.open(path)) for path in (options.gallery, options.query))
-    figures = {folder.name: measured(folder, teacher, student) for folder in options.folders}
-    for name, table in figures.items():
-        print(name)
-        for row, (mean_ap, first, took_ms) in table.items():
-            print(f"  {row:34s} mAP {mean_ap:5.1f}  P@1 {first:5.1f}  {took_ms:5.1f} ms a query")
+    teacher, student = Bundle.open(options.gallery), Bundle.open(options.query)
+    with opened_store(options.rows, workers=1) as store:
+        scenes = seen(options.photographs, teacher, student, store)
+    passes = timed(options.photographs, teacher, student)
+    levers = measured(scenes, passes)
+    for lever in levers:
+        figures = "  ".join(
+            f"{100 * found.mean_ap:5.1f} / {100 * found.precision_at_1:5.1f}"
+            for found in lever.sets.values()
+        )
+        print(f"{lever.label:58s} {figures}  {lever.cost_ms:6.1f} ms")
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_queries(options.json, report(teacher, student, scenes, levers))
 
 
-def measured(
-    folder: Path, teacher: Encoder, student: Encoder
-) -> dict[str, tuple[float, float, float]]:
-    """mAP and P@1 in percent, and milliseconds a query, of each way to ask."""
-    gallery, queries = listed(folder, "gallery"), listed(folder, "query")
-    names = [np.array([path.parent.name for path in paths]) for paths in (queries, gallery)]
-    x = embedded(teacher, gallery)
-    table = {}
-    for who, encoder in (("teacher", teacher), ("student", student)):
-        q = embedded(encoder, queries)
-        own = x if encoder is teacher else embedded(encoder, gallery)
-        ways = {"plain": q, "aligned": learn_alignment(own, x)(q)}
-        for count in FEWER if encoder is student else ():
-            few = np.random.default_rng(0).permutation(len(x))[:count]
-            ways[f"aligned by {count}"] = learn_alignment(own[few], x[few])(q)
-        for way, rows in ways.items():
-            for rerank, order, took_ms in rankings(rows, x):
-                table[f"{who}, {way}{rerank}"] = (*judged(order, *names), took_ms)
-    return table
+def report(
+    teacher: Bundle, student: Bundle, scenes: Mapping[str, Scene], levers: Sequence[Lever]
+) -> QueryLevers:
+    return QueryLevers(
+        teacher=teacher.manifest.identity,
+        student=student.manifest.identity,
+        machine=hardware(),
+        command="benchmarks/asking.py PHOTOGRAPHS",
+        git_commit=git_commit(),
+        sets={
+            on: SetSize(queries=int(scene.asked.matched.sum()), gallery=len(scene.asked.held))
+            for on, scene in scenes.items()
+        },
+        levers=tuple(levers),
+    )
 
 
-def rankings(q: Rows, x: Rows) -> Iterator[tuple[str, NDArray[np.int64], float]]:
-    """Of each query `[N, D]`, plain and by each re-ranking: its name, order, ms a query."""
-    plain = np.argsort(-(q @ x.T), axis=1, kind="stable")
-    yield "", plain, 0.0
-    for name, rerank in RERANKINGS.items():
-        order, started = plain.copy(), time.perf_counter()
-        for n, query in enumerate(q):
-            pool = plain[n, :POOL]
-            order[n, : len(pool)] = pool[np.argsort(-rerank(query, x[pool]), kind="stable")]
-        yield f", {name}", order, 1000 * (time.perf_counter() - started) / len(q)
+def seen(root: Path, teacher: Bundle, student: Bundle, store: RowStore) -> dict[str, Scene]:
+    """Every photograph of a folder once by each bundle, and the queries in each view."""
+    encoders = {"teacher": BundleEncoder(teacher), "student": BundleEncoder(student)}
+    if "int8" in student.manifest.files:
+        encoders["int8"] = BundleEncoder(student, variant="int8")
+    views = {view: Viewed(student, student.default_variant(), view) for view in VIEWS}
+    scenes = {}
+    for folder in dict.fromkeys(folder for folder, _ in TRIALS["student"].values()):
+        protocols = {
+            on: read_protocol(root / folder, root / folder / splits)
+            for on, (where, splits) in TRIALS["student"].items()
+            if where == folder
+        }
+        everyone = sorted({path for protocol in protocols.values() for path in protocol.paths})
+        asking = sorted({p.paths[n] for p in protocols.values() for n in p.queries})
+        rows = {who: embedded(store, one, everyone) for who, one in encoders.items()}
+        rows |= {view: embedded(store, one, asking) for view, one in views.items()}
+        scenes |= {on: scene_of(protocol, rows) for on, protocol in protocols.items()}
+    return scenes
 
 
-def listed(folder: Path, role: str) -> list[Path]:
-    lines = [line.split("\t") for line in (folder / "splits.tsv").read_text().splitlines()]
-    return [folder / path for path, found in lines if found == role]
+def scene_of(protocol: Protocol, rows: Mapping[str, Mapping[Path, Rows]]) -> Scene:
+    """rows: by who saw them, of each photograph; what was not seen, in a view, is 0."""
+    asked = asked_of(protocol, np.ones(len(protocol.paths), dtype=bool))
+    unseen = np.zeros_like(next(iter(rows["teacher"].values())))
+    found = {
+        who: np.stack([of_who.get(path, unseen) for path in protocol.paths])
+        for who, of_who in rows.items()
+    }
+    return Scene(asked, found)
 
 
-def embedded(encoder: Encoder, paths: list[Path]) -> Rows:
-    with ThreadPoolExecutor(2) as pool:
-        return np.stack(list(pool.map(encoder.encode, paths)))
+def embedded(
+    store: RowStore, encoder: BundleEncoder | Viewed, paths: Sequence[Path]
+) -> dict[Path, Rows]:
+    shots = [Shot(path, None) for path in paths]
+    cache = store.embed(encoder, shots, task=f"{encoder.origin.name}, {len(paths)} photographs")
+    return dict(zip(paths, cache.rows(np.arange(len(paths), dtype=np.int64)), strict=True))
 
 
-def judged(order: NDArray[np.int64], queries: Names, gallery: Names) -> tuple[float, float]:
-    precisions, firsts = [], []
-    for ranking, wanted in zip(order, queries, strict=True):
-        ranks = np.flatnonzero(gallery[ranking] == wanted)
-        precisions.append(((np.arange(len(ranks)) + 1) / (ranks + 1)).mean())
-        firsts.append(ranks[0] == 0)
-    return 100 * float(np.mean(precisions)), 100 * float(np.mean(firsts))
+def timed(root: Path, teacher: Bundle, student: Bundle) -> dict[str, float]:
+    """Milliseconds of the processor for one pass, from decoded pixels, on one thread: medians.
+
+    Not of the clock, which other work on the machine would lengthen.
+    """
+    folder, splits = next(iter(TRIALS["student"].values()))
+    protocol = read_protocol(root / folder, root / folder / splits)
+    pixels = [read_image(protocol.paths[n]) for n in protocol.queries[:TIMED]]
+    variants = {
+        "teacher": (teacher, teacher.default_variant()),
+        "student": (student, student.default_variant()),
+    }
+    if "int8" in student.manifest.files:
+        variants["int8"] = (student, "int8")
+    encoders = {who: Encoder(bundle, variant=v) for who, (bundle, v) in variants.items()}
+    times: dict[str, list[float]] = {who: [] for who in encoders}
+    for image in pixels:
+        for who, encoder in encoders.items():
+            started = time.thread_time()
+            encoder.encode_pixels(image)
+            times[who].append(1000 * (time.thread_time() - started))
+    return {who: statistics.median(of_who) for who, of_who in times.items()}
+
+
+def measured(scenes: Mapping[str, Scene], passes: Mapping[str, float]) -> list[Lever]:
+    """Every way on every set; a re-ranking's time is the mean of the sets."""
+    homes = {folder: on for on, (folder, _) in reversed(TRIALS["student"].items())}
+    learned = {folder: scenes[on].alignment("student") for folder, on in homes.items()}
+    found: dict[str, list[tuple[Way, str, Figures, float]]] = {}
+    for on, scene in scenes.items():
+        for way in ways(scene, learned):
+            figures, took_ms = judged(scene, way)
+            found.setdefault(way.name, []).append((way, on, figures, took_ms))
+    return [
+        Lever(
+            name=name,
+            label=of_sets[0][0].label,
+            about=of_sets[0][0].about,
+            cost_ms=of_sets[0][0].views * passes[of_sets[0][0].encoder]
+            + float(np.mean([took_ms for *_, took_ms in of_sets])),
+            sets={on: figures for _, on, figures, _ in of_sets},
+        )
+        for name, of_sets in found.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The study: many short trainings, one page of results.  Read `run` first."""
