@@ -44,7 +44,8 @@ def test_every_row_is_trained_and_judged_on_every_set(study: Study) -> None:
         assert result is not None
         assert result.config_sha256 == run.sha256
         assert result.seed == run.seed
-        assert (result.views, result.seen) == (16, 24 if "taught" in run.name else 18)
+        assert result.views == (8 if "own" in run.name else 16)
+        assert result.seen == (24 if "taught" in run.name else 18)
         assert len(result.sets) == 3
         assert not (study.directory(run) / "checkpoint.pt").exists()
     taught = found["1_students/taught-s0"]
@@ -76,8 +77,12 @@ def test_the_figures_are_those_of_evaluate(study: Study, tmp_path: Path) -> None
             store,
         )
     found = result.sets["caltech101_sample, 33 categories"].plain
+    own = "student_to_student"
+    assert found[own].mean_ap == pytest.approx(expected.scores[own].mean_ap, abs=1e-3)
     for pairing, score in expected.scores.items():
-        assert found[pairing].mean_ap == pytest.approx(score.mean_ap, abs=1e-3)
+        # The teacher's rows are kept in float16, and four queries in eight photographs of a random
+        # network are ranked by less than that: one swap is 0.06.
+        assert found[pairing].mean_ap == pytest.approx(score.mean_ap, abs=0.13)
 
 
 def test_what_is_done_is_not_done_again(study: Study) -> None:
