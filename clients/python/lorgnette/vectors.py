@@ -47,21 +47,15 @@ def unit_rows(rows: NDArray[np.floating], *, dim: int) -> Vectors:
             f"{list(rows.shape)}: use a model of this space"
         )
     # As `np.linalg.norm` does it, which takes thrice as long for one row.
-    wide = _narrowed(rows).astype(np.float64)
-    norms = np.sqrt(np.add.reduce(wide * wide, axis=1))
+    # A signalling NaN is invalid in a cast, and refused below as any other.
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = np.ascontiguousarray(rows, dtype=np.float32).astype(np.float64)
+        norms = np.sqrt(np.add.reduce(wide * wide, axis=1))
     # No square of a float32 is too large for float64: what is not finite here was not finite there.
     if not all(MIN_NORM <= norm < math.inf for norm in norms.tolist()):
         _refuse(norms)
     unit: Vectors = (wide / norms[:, None]).astype(np.float32)
     return unit
-
-
-def _narrowed(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    """As float32; what is too large for it becomes infinite."""
-    if rows.dtype == np.float32:
-        return np.ascontiguousarray(rows)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.ascontiguousarray(rows, dtype=np.float32)
 
 
 def _refuse(norms: NDArray[np.float64]) -> NoReturn:
