@@ -129,11 +129,14 @@ def test_the_digest_is_of_what_is_said_not_of_how(tmp_path: Path) -> None:
 
 
 def test_every_configuration_we_ship_is_valid_and_has_a_name_of_its_own() -> None:
-    names = []
+    study = CONFIGS / "study"
+    whitened = [CONFIGS / "teacher_lite2.yaml", *(study / "teachers").glob("*.yaml")]
+    names = [load_config(path, TeacherConfig).name for path in whitened]
     for path in CONFIGS.rglob("[!_]*.yaml"):
-        kind = TeacherConfig if path.parent == CONFIGS and "teacher" in path.stem else TrainConfig
-        names.append(load_config(path, kind).name)
-    assert len(names) == len(set(names)) >= 2 + 11 + 8 + 16 + 5
+        # The study's tables hold many configurations each; its own tests read them.
+        if path not in whitened and path.parent != study:
+            names.append(load_config(path, TrainConfig).name)
+    assert len(names) == len(set(names)) >= 2 + 2 + 11 + 8 + 16 + 5
 
 
 def test_the_example_of_the_documentation_is_valid(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ RECIPES = sorted(
     path
     for path in CONFIGS.rglob("[!_]*.yaml")
     if not (path.parent == CONFIGS and path.stem.startswith("teacher"))
+    and "study" not in path.relative_to(CONFIGS).parts  # tables; see tests/training/study
 )
 
 
