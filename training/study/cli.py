@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from training.study.asking import QueryLevers
     from training.study.plan import Table
     from training.study.run import Study
 
@@ -63,9 +64,16 @@ def study(
       lorgnette study --data ~/photographs --out runs/study --only 1_losses
       lorgnette study --data ~/photographs --out runs/study --list
     """
+    from training.files import require_writable
+    from training.study.asking import read_queries
     from training.study.plan import first_seeds_first, read_tables
     from training.study.run import Study, carry_out, results_of
 
+    if page is None and page_only:
+        raise typer.BadParameter("--page-only writes the page that --page names: give that too")
+    if page is not None:
+        require_writable(page)
+    asked = None if queries is None else read_queries(queries)
     plan = read_tables(tables)
     runs = [run for run in first_seeds_first(plan) if only in run.name]
     if not runs:
@@ -79,21 +87,14 @@ def study(
     if not page_only:
         carry_out(where, runs, jobs=jobs)
     if page is not None:
-        _write(where, plan, page, queries)
+        _write(where, plan, page, asked)
 
 
-def _write(where: Study, plan: tuple[Table, ...], page: Path, queries: Path | None) -> None:
+def _write(where: Study, plan: tuple[Table, ...], page: Path, asked: QueryLevers | None) -> None:
     from training.hardware import hardware
-    from training.study.asking import read_queries
     from training.study.page import write_page
     from training.study.run import results_of
 
     runs = [run for table in plan for run in table.runs]
-    write_page(
-        plan,
-        results_of(where, runs),
-        None if queries is None else read_queries(queries),
-        out=page,
-        machine=hardware(),
-        command="make study",
-    )
+    results = results_of(where, runs)
+    write_page(plan, results, asked, out=page, machine=hardware(), command="make study")

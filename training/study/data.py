@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorgnette.errors import InvalidConfiguration
 from training.data.splits import SplitRole, read_splits
-from training.files import write_atomically
+from training.files import write_atomically, writing_to
 
 FOLDERS = ("caltech101_sample", "grocery_packages", "grocery_produce", "indoor_walks")
 SEEN_SPLITS = "splits_seen.tsv"
@@ -27,14 +27,20 @@ def lay_out(photographs: Path, root: Path) -> None:
             "root of the study's photographs"
         )
     for name in FOLDERS:
-        place = root / name
-        place.mkdir(parents=True, exist_ok=True)
-        for inside in (photographs / name).iterdir():
-            link = place / inside.name
-            if not link.is_symlink():
-                link.symlink_to(inside.resolve())
+        with writing_to(root / name):
+            _link_all(photographs / name, root / name)
     packages = photographs / "grocery_packages"
     write_atomically(root / "grocery_packages" / SEEN_SPLITS, _seen(packages).encode())
+
+
+def _link_all(folder: Path, place: Path) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    for inside in folder.iterdir():
+        link = place / inside.name
+        if link.is_symlink() and link.readlink() != inside.resolve():
+            link.unlink()
+        if not link.is_symlink():
+            link.symlink_to(inside.resolve())
 
 
 def _seen(packages: Path) -> str:

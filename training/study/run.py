@@ -37,6 +37,7 @@ from training.teacher import make_teacher
 from training.teacher_encoder import TeacherEncoder, open_teacher
 from training.trained_model import SPEC_NAME, ModelSpec, load_model
 
+COMMAND = "lorgnette study"
 CONFIG_NAME = "config.json"
 LOG_NAME = "log.txt"
 TEACHERS_NAME = "teachers"
@@ -135,7 +136,7 @@ def _make_teacher(study: Study, name: str) -> None:
         return
     config = load_config(study.tables / TEACHERS_NAME / f"{name}.yaml", TeacherConfig)
     with in_process(out, threads=config.running.threads):
-        make_teacher(config, root=study.data, out=out, command=_command())
+        make_teacher(config, root=study.data, out=out, command=COMMAND)
 
 
 def _one(study: Study, run: Run) -> None:
@@ -150,7 +151,7 @@ def _one(study: Study, run: Run) -> None:
             root=study.data,
             teacher=taught,
             out=out,
-            command=_command(),
+            command=COMMAND,
             place=place,
             kept=Kept(study.kept, has_maps=True),
             material=material,
@@ -216,10 +217,6 @@ def _material(study: Study, config: TrainConfig) -> Material:
     if key not in _MATERIALS:
         _MATERIALS[key] = material_of(config, study.data)
     return _MATERIALS[key]
-
-
-def _command() -> str:
-    return "lorgnette study"
 
 
 @contextmanager

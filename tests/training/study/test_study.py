@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from tests.training.study.study_ground import write_sets, write_tables
 from training.evaluation.encoders import open_encoder
 from training.evaluation.folder import evaluate, read_protocol
 from training.evaluation.stored_rows import opened_store
+from training.study.data import lay_out
 from training.study.plan import first_seeds_first, read_tables
 from training.study.result import RESULT_NAME
 from training.study.run import Study, carry_out, results_of
 
+LORGNETTE = str(Path(sys.executable).with_name("lorgnette"))
 SHIPPED_TABLES = Path(__file__).parents[3] / "training" / "configs" / "study"
 
 
@@ -170,3 +174,36 @@ def test_two_rows_of_one_name_are_refused(tmp_path: Path) -> None:
     write_tables(tmp_path, name="alone")
     with pytest.raises(InvalidConfiguration, match="two rows have one name"):
         read_tables(tmp_path)
+
+
+def test_photographs_that_moved_are_found_again(study: Study, tmp_path: Path) -> None:
+    write_sets(tmp_path / "first")
+    write_sets(tmp_path / "second")
+    for name in ("first", "second"):
+        lay_out(tmp_path / name, tmp_path / "data")
+    link = tmp_path / "data" / "caltech101_sample" / "c00"
+    assert link.resolve() == (tmp_path / "second" / "caltech101_sample" / "c00").resolve()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--page-only"], "--page"),
+        (["--page", "taken/page.md"], "taken"),
+        (["--queries", "missing.json"], "benchmarks/asking.py"),
+        (["--only", "nothing"], "no run's name holds"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_anything_runs(
+    arguments: list[str], said: str, study: Study, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file, no folder")
+    command = ["study", "--data", str(study.photographs), "--tables", str(study.tables)]
+    done = subprocess.run(
+        [LORGNETTE, *command, "--out", "out", *arguments],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
