@@ -138,7 +138,21 @@ def fill(
     One process at a time fills a cache; another waits, and finds it filled.
     """
     with _one_at_a_time(cache.directory):
-        _fill_missing(cache, embed, views, running, size_px=size_px, task=task)
+        missing = list(cache.missing())
+        per_shard = [
+            in_order(first, last, batch_size=running.batch_size, size_px=size_px)
+            for first, last in missing
+        ]
+        plan = [order for orders in per_shard for order in orders]
+        rendered = batches(views, plan, threads=running.threads)
+        with progress_bar() as bar:
+            number = bar.add_task(task, total=len(views), completed=cache.done())
+            for (first, _), orders in zip(missing, per_shard, strict=True):
+                rows: list[Vectors] = []
+                for _ in orders:
+                    rows.append(embed(next(rendered).images))
+                    bar.advance(number, len(rows[-1]))
+                cache.put(first, np.concatenate(rows))
 
 
 @contextmanager
@@ -146,29 +160,3 @@ def _one_at_a_time(directory: Path) -> Iterator[None]:
     with (directory / LOCK_NAME).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _fill_missing(
-    cache: RowCache,
-    embed: Callable[[Tensor], Vectors],
-    views: Views,
-    running: Running,
-    *,
-    size_px: int,
-    task: str,
-) -> None:
-    missing = list(cache.missing())
-    per_shard = [
-        in_order(first, last, batch_size=running.batch_size, size_px=size_px)
-        for first, last in missing
-    ]
-    plan = [order for orders in per_shard for order in orders]
-    rendered = batches(views, plan, threads=running.threads)
-    with progress_bar() as bar:
-        number = bar.add_task(task, total=len(views), completed=cache.done())
-        for (first, _), orders in zip(missing, per_shard, strict=True):
-            rows: list[Vectors] = []
-            for _ in orders:
-                rows.append(embed(next(rendered).images))
-                bar.advance(number, len(rows[-1]))
-            cache.put(first, np.concatenate(rows))

@@ -93,9 +93,11 @@ def kept_maps(
     """As `mapped`, of squares of size_px.  student: its frozen stages are as they were loaded."""
     stem, _ = split(with_frozen_norms(student).to(memory_format=torch.channels_last), frozen)
 
+    device = next(student.parameters()).device
+
     def maps(images: Tensor) -> Tensor:
         with torch.inference_mode():
-            found: Tensor = stem(normalise(images, spec))
+            found: Tensor = stem(normalise(images.to(device), spec)).cpu()
         return found
 
     shape = _shape(maps(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8)))
@@ -157,7 +159,8 @@ def _stages(backbone: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _require_sequence(backbone: nn.Module, stem: nn.Module, rest: nn.Module) -> None:
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
-    probe = torch.linspace(-1, 1, 3 * PROBE[0] * PROBE[1]).view(1, 3, *PROBE)
+    device = next(backbone.parameters()).device
+    probe = torch.linspace(-1, 1, 3 * PROBE[0] * PROBE[1], device=device).view(1, 3, *PROBE)
     try:
         with torch.inference_mode():
             is_sequence = torch.allclose(rest(stem(probe)), backbone(probe), atol=1e-5)
