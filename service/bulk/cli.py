@@ -84,8 +84,8 @@ _ENGINES: dict[EngineName, Callable[[int], Engine]] = {
 
 def _sentence(summary: Summary, out: Path) -> str:
     manifest = summary.manifest
-    kept = manifest.count - summary.embedded
+    kept = manifest.count - summary.looked_at
     return (
-        f"{summary.embedded} embedded, {kept} there already, {len(summary.skipped)} skipped; "
+        f"{summary.looked_at} looked at, {kept} there already, {len(summary.skipped)} skipped; "
         f"{manifest.shards} shards of space {manifest.space.id} in {out}"
     )

@@ -23,10 +23,10 @@ Engine = Callable[[Work, Sequence[int]], Iterator[Done]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. embedded: photographs looked at now; skipped: of all shards."""
+    """What a run did. looked_at: photographs, now, also broken ones. skipped: of all shards."""
 
     manifest: BulkManifest
-    embedded: int
+    looked_at: int
     skipped: tuple[Skipped, ...]
 
 
@@ -66,21 +66,17 @@ def embed_folder(
         out.mkdir(parents=True, exist_ok=True)
     with writer_lock(out):
         shards.enter(out, manifest)
-        embedded = _run(engine, work, shards.lacking(out, manifest), report=report)
-    return Summary(
-        manifest=manifest,
-        embedded=embedded,
-        skipped=(*found.skipped, *shards.read(out).skipped),
-    )
+        looked_at = _run(engine, work, shards.lacking(out, manifest), report=report)
+    return Summary(manifest, looked_at, skipped=(*found.skipped, *shards.read(out).skipped))
 
 
 def _run(engine: Engine, work: Work, lacking: Sequence[int], *, report: Report) -> int:
     meter = Meter(report, stage="embedding", total=sum(len(work.of(shard)) for shard in lacking))
-    embedded = 0
+    looked_at = 0
     for done in engine(work, lacking):
-        embedded += done.photographs
+        looked_at += done.photographs
         meter.advance(done.photographs)
-    return embedded
+    return looked_at
 
 
 def _teacher(directory: Path) -> Bundle:

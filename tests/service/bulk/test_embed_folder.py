@@ -92,7 +92,7 @@ def test_what_was_finished_is_not_embedded_again(
         embed_folder(folder, teacher.directory, out, engine=cut_after_one)
     kept = (out / "00000.npy").stat().st_mtime_ns
     summary = embed_folder(folder, teacher.directory, out, engine=ONE)
-    assert summary.embedded == 37 - summary.manifest.per_shard
+    assert summary.looked_at == 37 - summary.manifest.per_shard
     assert (out / "00000.npy").stat().st_mtime_ns == kept
     assert len(shards.read(out).ids) == 37
 
@@ -110,7 +110,7 @@ def test_a_damaged_shard_is_told_and_then_embedded_again(
     with pytest.raises(InvalidGallery, match="lorgnette embed"):
         shards.read(out)
     summary = embed_folder(folder, teacher.directory, out, engine=ONE)
-    assert summary.embedded == summary.manifest.per_shard
+    assert summary.looked_at == summary.manifest.per_shard
     assert {n: (out / n).read_bytes() for n in whole if n != "writer.lock"} == {
         n: content for n, content in whole.items() if n != "writer.lock"
     }
@@ -224,7 +224,7 @@ def test_a_killed_process_is_told_with_a_way_out(
     out = tmp_path / "out"
     with pytest.raises(NotEnoughMemory, match="finished shards are kept"):
         embed_folder(folder, teacher.directory, out, engine=Dying(Layout(2, 1)))
-    assert embed_folder(folder, teacher.directory, out, engine=ONE).embedded < 200
+    assert embed_folder(folder, teacher.directory, out, engine=ONE).looked_at < 200
 
 
 def _kill_children() -> None:
@@ -274,9 +274,9 @@ def test_the_verb_embeds_and_goes_on(folder: Path, teacher: Bundle, tmp_path: Pa
     command = ("embed", folder, "--bundle", teacher.directory, "--out", tmp_path / "out")
     first, second = (run(*command, "--cores", "1") for _ in range(2))
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("37 embedded, 0 there already, 0 skipped; 3 shards")
+    assert first.stdout.startswith("37 looked at, 0 there already, 0 skipped; 3 shards")
     assert "37/37 photographs" in first.stderr
-    assert second.stdout.startswith("0 embedded, 37 there already")
+    assert second.stdout.startswith("0 looked at, 37 there already")
 
 
 def test_without_ray_the_extra_is_named(

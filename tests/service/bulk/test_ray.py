@@ -52,7 +52,7 @@ def test_only_what_is_lacking_is_given_to_the_cluster(cluster: Engine, tmp_path:
     out = tmp_path / "out"
     embed_folder(folder, teacher.directory, out, engine=cluster)
     (out / "00001.json").unlink()
-    assert embed_folder(folder, teacher.directory, out, engine=cluster).embedded == 16
+    assert embed_folder(folder, teacher.directory, out, engine=cluster).looked_at == 16
     assert len(shards.read(out).ids) == 40
 
 
