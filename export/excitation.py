@@ -7,7 +7,6 @@ EfficientNet-B3 has 26 of both; without them an image takes a tenth less.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping
 from typing import TypeGuard
@@ -15,6 +14,8 @@ from typing import TypeGuard
 import numpy as np
 import onnx
 from onnx import numpy_helper
+
+from export.graph import copy_of
 
 BLOCK = 16
 """Channels of the widest blocks there are (AVX-512)."""
@@ -25,7 +26,7 @@ _PLANE = ([2, 3], [-2, -1])
 
 def with_global_pooling(model: onnx.ModelProto) -> onnx.ModelProto:
     """With `GlobalAveragePool` for a mean over height and width that keeps both."""
-    pooled = copy.deepcopy(model)
+    pooled = copy_of(model)
     axes = {
         entry.name: sorted(numpy_helper.to_array(entry).tolist())
         for entry in pooled.graph.initializer
@@ -50,7 +51,7 @@ def with_whole_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     Those added have weights and biases of 0, stay 0 through SiLU or ReLU, and are given no weight
     by the convolution that expands them.
     """
-    filled = copy.deepcopy(model)
+    filled = copy_of(model)
     graph = filled.graph
     weights = {entry.name: entry for entry in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
